@@ -1,0 +1,1 @@
+"""CT: series choice, vertebral segmentation, trabecular attenuation."""

@@ -1,0 +1,1 @@
+"""Vertebral segmentation behind one protocol."""

@@ -1,0 +1,239 @@
+"""Findings: what a workflow says about a study, as plain frozen data. No DICOM objects, no units hidden in a bare number."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import ReasonCode, WarningCode
+
+if TYPE_CHECKING:
+    from inference.volume import Volume
+
+RESEARCH_NOTICE = "Research use. Does not replace DXA. A normal result does not rule out osteoporosis."
+
+
+class Outcome(StrEnum):
+    """How a study ended."""
+
+    RESULT = "result"
+    RESULT_WITH_WARNINGS = "result_with_warnings"
+    REFUSED = "refused"
+
+
+class RoiKind(StrEnum):
+    """Where in the body trabecular attenuation was measured."""
+
+    CORE = "core"
+    """The whole body eroded (6 mm by default)."""
+    ELLIPSE = "ellipse"
+    """Anterior-central ellipse at mid-height, as radiologists draw it."""
+
+
+class Band(StrEnum):
+    """Where the reported attenuation lies against the site's two thresholds."""
+
+    LOW = "low"
+    """At or below the high-specificity threshold."""
+    INTERMEDIATE = "intermediate"
+    """Above it, at or below the high-sensitivity threshold."""
+    ABOVE = "above_thresholds"
+    """Above both. Not 'normal': it does not rule out osteoporosis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why something was refused, skipped or excluded."""
+
+    code: ReasonCode
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A warning that stands beside a number."""
+
+    code: WarningCode
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelUsed:
+    """What produced a mask or a number. ``sha256`` changes whenever the weights (or, without weights, the code) change."""
+
+    name: str
+    version: str
+    sha256: str
+    trained_on: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attenuation:
+    """Attenuation inside one region, in HU."""
+
+    mean_hu: float
+    median_hu: float
+    sd_hu: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoiMeasurement:
+    """One region of interest of one body. ``vbmd_mg_cm3`` is None without a calibration entry for this scanner and tube voltage."""
+
+    kind: RoiKind
+    attenuation: Attenuation
+    voxels: int
+    volume_ml: float
+    vbmd_mg_cm3: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyHeights:
+    """Heights of a body along its own axis, in mm."""
+
+    anterior_mm: float
+    middle_mm: float
+    posterior_mm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class VertebraFinding:
+    """One body: what was measured, and whether it counts.
+
+    ``label`` is its value in the masks of :class:`CtImages`. ``rois`` holds an empty tuple where nothing could be measured; a number
+    is never made up for an empty region.
+    """
+
+    label: int
+    level: str | None
+    level_certain: bool
+    used: bool
+    excluded_because: Reason | None
+    rois: tuple[RoiMeasurement, ...]
+    heights: BodyHeights | None
+    centre_lps_mm: tuple[float, float, float]
+    cranial: tuple[float, float, float]
+    anterior: tuple[float, float, float]
+    left: tuple[float, float, float]
+    warnings: tuple[Notice, ...] = ()
+
+    def roi(self, kind: RoiKind) -> RoiMeasurement | None:
+        """The measurement of this kind, or None."""
+        return next((roi for roi in self.rois if roi.kind is kind), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """One edge of the band: attenuation at or below ``hu`` is on its low side. ``source`` names the publication or the site."""
+
+    name: str
+    hu: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction:
+    """An optional, labelled correction: ``corrected_hu`` is shown beside the measured value, never instead of it."""
+
+    name: str
+    measured_hu: float
+    corrected_hu: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtSummary:
+    """The study in one line. ``level`` is the level the band rests on; all three are None where no level may carry it."""
+
+    level: str | None
+    roi_kind: RoiKind
+    attenuation_hu: float | None
+    band: Band | None
+    thresholds: tuple[Threshold, ...]
+    recommendation: str
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acquisition:
+    """How the measured series was made; None where the header does not say."""
+
+    series_instance_uid: str
+    series_description: str | None
+    manufacturer: str | None
+    model_name: str | None
+    kvp: float | None
+    convolution_kernel: str | None
+    slice_spacing_mm: float
+    slice_thickness_mm: float | None
+    pixel_spacing_mm: tuple[float, float]
+    slices: int
+    contrast_header: str | None
+    contrast_phase: str
+    """Estimated from the image: ``native``, ``arterial``, ``venous`` or ``unknown``."""
+    contrast_because: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtImages:
+    """What the result objects draw and encode. Masks hold a body's ``label`` or 0.
+
+    Attributes
+    ----------
+    volume
+        The measured volume (upright; equal to the source grid unless a tilt was resampled).
+    bodies, core, ellipse
+        uint8 masks of ``volume``'s shape.
+    source_paths
+        The DICOM files of the measured series, in the order of the source masks' first axis.
+    source_bodies, source_core, source_ellipse
+        The same masks on the pixel grid of the source files, shape (files, Rows, Columns).
+    """
+
+    volume: "Volume"
+    bodies: NDArray[np.uint8]
+    core: NDArray[np.uint8]
+    ellipse: NDArray[np.uint8]
+    source_paths: tuple[Path, ...]
+    source_bodies: NDArray[np.uint8]
+    source_core: NDArray[np.uint8]
+    source_ellipse: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedFile:
+    """A file or series that was not used. ``path`` is a file, or ``series <UID>`` for a whole series."""
+
+    path: str
+    reason: Reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Everything a workflow says about one study.
+
+    ``reason`` is set exactly when ``outcome`` is ``refused``. A refused study may still list vertebrae (measured, but no level may
+    carry a band).
+    """
+
+    study_instance_uid: str
+    workflow: str
+    outcome: Outcome
+    reason: Reason | None
+    warnings: tuple[Notice, ...] = ()
+    acquisition: Acquisition | None = None
+    vertebrae: tuple[VertebraFinding, ...] = ()
+    summary: CtSummary | None = None
+    level_because: str = ""
+    skipped: tuple[SkippedFile, ...] = ()
+    models: tuple[ModelUsed, ...] = ()
+    images: CtImages | None = None
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.outcome is Outcome.REFUSED) != (self.reason is not None):
+            raise ValueError("a refused study has a reason, and only a refused study has one")

@@ -1,0 +1,1 @@
+"""One module per workflow: DICOM files in, findings out."""

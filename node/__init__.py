@@ -1,0 +1,1 @@
+"""The node: receive, route, work, write, deliver."""

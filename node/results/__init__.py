@@ -1,0 +1,1 @@
+"""Findings to DICOM, once: SEG, SR and picture. The one door of highdicom."""

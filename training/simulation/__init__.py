@@ -1,0 +1,1 @@
+"""Simulated patients as DICOM, with their truth."""
