@@ -1,14 +1,15 @@
-"""``config.yaml``: deployment alone. Pydantic models, an unknown key is an error that names its line, secrets are masked."""
+"""``config.yaml``: deployment alone, as pydantic models. :mod:`node.config_file` reads the file and says what is wrong with it."""
 
 import difflib
 import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+import pydicom.uid
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
+from pydicom.uid import UID
 
-from node.errors import ConfigError
 from node.results.objects import ResultKind
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]*[\x21-\x5b\x5d-\x7e])?$")]
@@ -63,11 +64,24 @@ class Completion(Section):
     tick_s: Seconds = 1
 
 
+def _sop_class_uid(value: str) -> str:
+    """The UID of a SOP class given by UID or keyword (PS3.6 table A-1)."""
+    uid = UID(value if value[:1].isdigit() else getattr(pydicom.uid, value, ""))
+    if uid.type == "SOP Class":
+        return str(uid)
+    keywords = [name for name, known in vars(pydicom.uid).items() if isinstance(known, UID) and known.type == "SOP Class"]
+    near = difflib.get_close_matches(value, keywords, n=1)
+    raise ValueError(f"{value!r} is no SOP class" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+SopClass = Annotated[str, AfterValidator(_sop_class_uid)]
+
+
 class Match(Section):
     """Conditions on one series; all that are given must hold. Text is compared without case; words, not fragments."""
 
     modality: tuple[str, ...] = ()
-    sop_class: tuple[str, ...] = Field((), description="SOP Class UIDs or keywords (CTImageStorage).")
+    sop_class: tuple[SopClass, ...] = Field((), description="SOP Class UIDs or keywords (CTImageStorage).")
     body_part: tuple[str, ...] = Field((), description="Words of BodyPartExamined; an empty string allows a blank one.")
     view_position: tuple[str, ...] = Field((), description="ViewPosition; an empty string allows a blank one.")
     description_any: tuple[str, ...] = Field(
@@ -75,8 +89,7 @@ class Match(Section):
     )
     description_none: tuple[str, ...] = Field((), description="None of these words there.")
     image_type_none: tuple[str, ...] = Field((), description="None of these values in ImageType.")
-    sop_class_none: tuple[str, ...] = ()
-    body_part_none: tuple[str, ...] = ()
+    body_part_none: tuple[str, ...] = Field((), description="None of these words in BodyPartExamined.")
     calling_ae_title: tuple[str, ...] = ()
     called_ae_title: tuple[str, ...] = ()
     min_instances: Annotated[int, Field(ge=1)] = 1
@@ -192,6 +205,11 @@ def _unique_names(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
+def _at(path: tuple[str | int, ...], text: str) -> PydanticCustomError:
+    """A complaint about another place than the one being validated; ``config_file`` turns the path into a line."""
+    return PydanticCustomError("cross_reference", "{text}", {"text": text, "path": path})
+
+
 class Config(Section):
     """The whole of ``config.yaml``."""
 
@@ -207,12 +225,12 @@ class Config(Section):
     @model_validator(mode="after")
     def _destinations_exist(self) -> "Config":
         known = [destination.name for destination in self.destinations]
-        for route in self.routes:
-            for name in route.destinations:
+        for route_index, route in enumerate(self.routes):
+            for index, name in enumerate(route.destinations):
                 if name not in known:
                     near = difflib.get_close_matches(name, known, n=1)
-                    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known) or 'none'}"
-                    raise ValueError(f"route {route.name!r} sends to {name!r}, which is not a destination{hint}")
+                    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+                    raise _at(("routes", route_index, "destinations", index), f"{name!r} is not a destination; {hint}")
         return self
 
     def destination(self, name: str) -> Destination:

@@ -1,0 +1,154 @@
+"""The JSON of one processed study: the contract of ``osteon process --json`` and of the ledger. Keys are only ever added."""
+
+from typing import Any
+
+from inference.findings import (
+    Acquisition,
+    BodyHeights,
+    CtSummary,
+    Findings,
+    ModelUsed,
+    Notice,
+    Reason,
+    RoiMeasurement,
+    SkippedFile,
+    VertebraFinding,
+)
+from node.results.objects import ResultObject
+from node.routing import Decision
+
+Json = dict[str, Any]
+
+
+def study_report(findings: Findings, decision: Decision, objects: tuple[ResultObject, ...], picture_png: str | None = None) -> Json:
+    """Everything that is said of one study, as plain JSON values.
+
+    HU and mm carry one decimal: finer than the least significant change of 10 HU (Binkley 2025), and no finer.
+    """
+    return {
+        "study_uid": findings.study_instance_uid,
+        "workflow": findings.workflow or None,
+        "outcome": findings.outcome.value,
+        "reason": _reason(findings.reason),
+        "warnings": [_notice(notice) for notice in findings.warnings],
+        "decision": [{"route": item.route, "matched": item.matched, "because": item.because} for item in decision.considered],
+        "route": decision.route,
+        "series_used": _series(findings.acquisition),
+        "vertebrae": [_vertebra(vertebra, findings.summary) for vertebra in findings.vertebrae],
+        "level_because": findings.level_because or None,
+        "summary": _summary(findings.summary),
+        "skipped": [skipped_report(item) for item in findings.skipped],
+        "models": [_model(model) for model in findings.models],
+        "outputs": [
+            {"kind": item.kind, "sop_class": item.sop_class_uid, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)}
+            for item in objects
+        ],
+        "picture": picture_png,
+        "timings_s": {step: round(seconds, 3) for step, seconds in findings.timings_s.items()},
+    }
+
+
+def skipped_report(skipped: SkippedFile) -> Json:
+    """One file or series that was not used."""
+    return {"path": skipped.path, "reason": _reason(skipped.reason)}
+
+
+def _reason(reason: Reason | None) -> Json | None:
+    return None if reason is None else {"code": reason.code.value, "text": reason.text}
+
+
+def _notice(notice: Notice) -> Json:
+    return {"code": notice.code.value, "text": notice.text}
+
+
+def _model(model: ModelUsed) -> Json:
+    return {"name": model.name, "version": model.version, "sha256": model.sha256, "trained_on": model.trained_on}
+
+
+def _series(acquisition: Acquisition | None) -> Json | None:
+    if acquisition is None:
+        return None
+    return {
+        "series_uid": acquisition.series_instance_uid,
+        "description": acquisition.series_description,
+        "manufacturer": acquisition.manufacturer,
+        "model_name": acquisition.model_name,
+        "kvp": acquisition.kvp,
+        "convolution_kernel": acquisition.convolution_kernel,
+        "slices": acquisition.slices,
+        "slice_spacing_mm": round(acquisition.slice_spacing_mm, 3),
+        "slice_thickness_mm": acquisition.slice_thickness_mm,
+        "pixel_spacing_mm": [round(spacing, 4) for spacing in acquisition.pixel_spacing_mm],
+        "contrast_header": acquisition.contrast_header,
+        "contrast_phase": acquisition.contrast_phase,
+        "contrast_because": acquisition.contrast_because or None,
+    }
+
+
+def _roi(roi: RoiMeasurement) -> Json:
+    return {
+        "attenuation_hu": {
+            "mean": round(roi.attenuation.mean_hu, 1),
+            "median": round(roi.attenuation.median_hu, 1),
+            "sd": round(roi.attenuation.sd_hu, 1),
+        },
+        "roi_voxels": roi.voxels,
+        "volume_ml": round(roi.volume_ml, 2),
+        "vbmd_mg_cm3": None if roi.vbmd_mg_cm3 is None else round(roi.vbmd_mg_cm3, 1),
+    }
+
+
+def _heights(heights: BodyHeights | None) -> Json | None:
+    if heights is None:
+        return None
+    return {
+        "anterior": round(heights.anterior_mm, 1),
+        "middle": round(heights.middle_mm, 1),
+        "posterior": round(heights.posterior_mm, 1),
+    }
+
+
+def _vertebra(vertebra: VertebraFinding, summary: CtSummary | None) -> Json:
+    """One body. The top-level attenuation is that of the ROI kind the summary rests on; ``rois`` has every kind."""
+    kind = summary.roi_kind if summary is not None else (vertebra.rois[0].kind if vertebra.rois else None)
+    chosen = vertebra.roi(kind) if kind is not None else None
+    shown = _roi(chosen) if chosen is not None else {"attenuation_hu": None, "roi_voxels": None}
+    return {
+        "label": vertebra.label,
+        "level": vertebra.level,
+        "level_certain": vertebra.level_certain,
+        "used": vertebra.used,
+        "excluded_because": _reason(vertebra.excluded_because),
+        "attenuation_hu": shown["attenuation_hu"],
+        "roi_kind": chosen.kind.value if chosen is not None else None,
+        "roi_voxels": shown["roi_voxels"],
+        "rois": {roi.kind.value: _roi(roi) for roi in vertebra.rois},
+        "height_mm": _heights(vertebra.heights),
+        "centre_lps_mm": [round(value, 1) for value in vertebra.centre_lps_mm],
+        "warnings": [_notice(notice) for notice in vertebra.warnings],
+    }
+
+
+def _summary(summary: CtSummary | None) -> Json | None:
+    if summary is None:
+        return None
+    return {
+        "level": summary.level,
+        "roi_kind": summary.roi_kind.value,
+        "attenuation_hu": None if summary.attenuation_hu is None else round(summary.attenuation_hu, 1),
+        "band": summary.band.value if summary.band is not None else None,
+        "thresholds": [{"name": item.name, "hu": item.hu, "source": item.source} for item in summary.thresholds],
+        "corrections": [
+            {
+                "name": item.name,
+                "measured_hu": round(item.measured_hu, 1),
+                "corrected_hu": round(item.corrected_hu, 1),
+                "source": item.source,
+            }
+            for item in summary.corrections
+        ],
+        "t_score": None,
+        "who_category": None,
+        "probabilities": None,
+        "recommendation": summary.recommendation,
+    }
