@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -167,3 +168,18 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
         update={"spool": folder / storage.spool, "results": folder / storage.results, "ledger": type(storage.ledger)(ledger)}
     )
     return config.model_copy(update={"storage": resolved})
+
+
+def find_config() -> Path:
+    """The configuration file where none was named: ``./config.yaml``, else the one that Osteon ships.
+
+    Raises
+    ------
+    ConfigError
+        There is neither.
+    """
+    shipped = (Path(__file__).resolve().parent.parent / "config.yaml", Path(sys.prefix) / "share" / "osteon" / "config.yaml")
+    for path in (Path("config.yaml"), *shipped):
+        if path.is_file():
+            return path
+    raise ConfigError("there is no config.yaml here; name one with --config")

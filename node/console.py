@@ -1,0 +1,76 @@
+"""What the command prints for a person: tables of one study, of the ledger, of deliveries."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from node.report import Json
+from node.routing import Decision
+
+BAND_WORDS = {
+    "low": "LOW: at or below the high-specificity threshold",
+    "intermediate": "INTERMEDIATE: between the two thresholds",
+    "above_thresholds": "above both thresholds (does not rule out osteoporosis)",
+}
+
+
+def print_decision(console: Console, decision: Decision) -> None:
+    """The decision of one study, every route explained."""
+    title = (
+        f"route {decision.route} -> workflow {decision.workflow}"
+        if decision.route
+        else f"refused: {decision.reason and decision.reason.code}"
+    )
+    console.print(f"[bold]study {escape(decision.study_instance_uid)}[/]: {escape(title)}")
+    for item in decision.considered:
+        mark = "[bold]matched[/]  " if item.matched else "no match "
+        console.print(f"  {mark} {escape(item.route)}: {escape(item.because)}")
+
+
+def print_report(console: Console, report: Json) -> None:
+    """One processed study: outcome first, then the per-level table, then warnings and files."""
+    console.print(f"[bold]study {escape(report['study_uid'] or '(none)')}[/]: {outcome_line(report)}")
+    for item in report["decision"]:
+        if item["matched"]:
+            console.print(f"  route {escape(item['route'])}: {escape(item['because'])}")
+    if report["vertebrae"]:
+        console.print(_vertebrae(report["vertebrae"]))
+    if report["level_because"]:
+        console.print(f"  levels: {escape(report['level_because'])}")
+    for notice in report["warnings"]:
+        console.print(f"  [bold]warning[/] {notice['code']}: {escape(notice['text'])}")
+    for item in report["skipped"]:
+        console.print(f"  skipped {escape(item['path'])}: {item['reason']['code']}: {escape(item['reason']['text'])}")
+    for item in report["outputs"]:
+        console.print(f"  wrote {item['kind']}: {escape(item['path'])}")
+    if report["picture"]:
+        console.print(f"  wrote page: {escape(report['picture'])}")
+
+
+def outcome_line(report: Json) -> str:
+    """The outcome of one study in one line, ready for rich."""
+    if report["reason"] is not None:
+        return f"refused, {report['reason']['code']}: {escape(report['reason']['text'])}"
+    summary = report["summary"] or {}
+    if summary.get("band") is None:
+        return escape(report["outcome"])
+    return escape(f"{summary['level']} {summary['attenuation_hu']:.0f} HU, {BAND_WORDS[summary['band']]} [{report['outcome']}]")
+
+
+def _vertebrae(vertebrae: list[Json]) -> Table:
+    table = Table("level", "certain", "mean HU", "median HU", "SD", "voxels", "ant/mid/post mm", "used", "why, warnings")
+    for item in vertebrae:
+        hu = item["attenuation_hu"]
+        heights = item["height_mm"]
+        notes = [item["excluded_because"]["text"]] if item["excluded_because"] else []
+        notes += [notice["text"] for notice in item["warnings"]]
+        table.add_row(
+            item["level"] or f"body {item['label']}",
+            "yes" if item["level_certain"] else "no",
+            *([f"{hu[key]:.0f}" for key in ("mean", "median", "sd")] if hu else ["-", "-", "-"]),
+            str(item["roi_voxels"] or "-"),
+            "/".join(f"{heights[key]:.1f}" for key in ("anterior", "middle", "posterior")) if heights else "-",
+            "yes" if item["used"] else "no",
+            escape("; ".join(notes)),
+        )
+    return table
