@@ -1,7 +1,34 @@
 """Reading DICOM files from disk: headers as plain data, studies out of loose files. Imports pydicom alone, never torch or SimpleITK."""
 
+import logging
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.multival import MultiValue
+
+from inference.errors import ReasonCode, Refusal
+from inference.findings import Reason, SkippedFile
+from inference.identity import SERIES_IDENTITY, STUDY_IDENTITY, check_identity, derived_study_uid, derived_uid
+from inference.tolerant import READ_ERRORS, read_dataset, tolerant
+
+__all__ = [
+    "HEADER_KEYWORDS",
+    "InstanceHeader",
+    "check_identity",
+    "find_files",
+    "group_studies",
+    "header_of",
+    "read_header",
+    "read_headers",
+]
+
+log = logging.getLogger(__name__)
+
+MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+"""SOP class of a DICOMDIR (PS3.3 F.3.2.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -9,7 +36,8 @@ class InstanceHeader:
     """The attributes of one instance that routing and series choice look at. Empty strings and empty tuples mean absent or empty.
 
     ``uids_derived`` is True where Study, Series or SOP Instance UID was empty in the data set and was derived (see
-    :func:`read_header`).
+    :func:`read_header`). ``image_position``, ``image_orientation`` and ``pixel_spacing_mm`` hold 3, 6 and 2 finite numbers or nothing;
+    ``pixel_spacing_mm`` is (between rows, between columns), PS3.3 10.7.1.3.
     """
 
     path: Path | None
@@ -45,3 +73,251 @@ class InstanceHeader:
     number_of_frames: int | None
     burned_in_annotation: str
     uids_derived: bool = False
+    acquisition_number: int | None = None
+    acquisition_time: str = ""
+    convolution_kernel: str = ""
+    contrast_bolus_agent: str = ""
+    kvp: float | None = None
+    slice_thickness_mm: float | None = None
+    image_position: tuple[float, ...] = ()
+    image_orientation: tuple[float, ...] = ()
+    pixel_spacing_mm: tuple[float, ...] = ()
+    rescale_slope: float | None = None
+    rescale_intercept: float | None = None
+    rescale_type: str = ""
+    lossy_image_compression: str = ""
+
+
+HEADER_KEYWORDS: tuple[str, ...] = (
+    *STUDY_IDENTITY,
+    *SERIES_IDENTITY,
+    "SOPInstanceUID",
+    "SOPClassUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "ImageType",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientSpeciesDescription",
+    "StudyDescription",
+    "ProtocolName",
+    "PerformedProcedureStepDescription",
+    "BodyPartExamined",
+    "ViewPosition",
+    "Laterality",
+    "PhotometricInterpretation",
+    "PresentationIntentType",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "BurnedInAnnotation",
+    "AcquisitionTime",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+    "RescaleType",
+    "LossyImageCompression",
+    "InstanceNumber",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "KVP",
+    "SliceThickness",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ImagePositionPatient",
+    "PixelSpacing",
+)
+"""Keywords of the attributes that :func:`header_of` looks at."""
+
+
+def find_files(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Every file in the given files and folders, sorted; hidden files and folders inside a given folder are left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        A given path does not exist.
+    """
+    found: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        found.update(_files_under(path) if path.is_dir() else (path,))
+    return tuple(sorted(found))
+
+
+def _files_under(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files_under(path)
+        elif path.is_file():
+            yield path
+
+
+def read_header(path: Path) -> InstanceHeader:
+    """Read one file's header; pixel data are not touched.
+
+    Empty UIDs follow one rule. SOP Instance UID and SOP Class UID come from the File Meta Information when the data set has none. An
+    empty Study Instance UID is derived from Patient ID, Study Date, Study ID, Accession Number and Frame of Reference UID; an empty
+    Series Instance UID from the study's and Modality, Series Number, Series Description, Series Time, Acquisition Number and Image
+    Orientation (Patient): 2.25 and 128 bits of their SHA-256, so every instance of the study gets the same one, on any day. In each of
+    these cases ``uids_derived`` is True.
+
+    Raises
+    ------
+    Refusal
+        ``NOT_DICOM``, ``UNREADABLE_FILE``, ``NOT_AN_IMAGE`` (a DICOMDIR) or ``IDENTITY_MISSING``.
+    """
+    return header_of(read_dataset(path, HEADER_KEYWORDS, stop_before_pixels=True), path)
+
+
+def header_of(dataset: Dataset, path: Path | None = None) -> InstanceHeader:
+    """The header of a data set in memory, which need not hold pixel data. UIDs as in :func:`read_header`.
+
+    Raises
+    ------
+    Refusal
+        ``NOT_AN_IMAGE`` (a DICOMDIR) or ``IDENTITY_MISSING``: no SOP Class UID, SOP Instance UID or Modality, or an empty Study
+        Instance UID with nothing left to derive one from.
+    """
+    with tolerant():
+        return _header_of(dataset, path)
+
+
+def _header_of(dataset: Dataset, path: Path | None) -> InstanceHeader:
+    name = path.name if path else "the instance"
+    meta = getattr(dataset, "file_meta", None) or Dataset()
+    sop_class = _text(dataset, "SOPClassUID") or _text(meta, "MediaStorageSOPClassUID")
+    if sop_class == MEDIA_STORAGE_DIRECTORY:
+        raise Refusal(ReasonCode.NOT_AN_IMAGE, f"{name} is a DICOMDIR, the table of contents of a medium.")
+    sop_instance = _text(dataset, "SOPInstanceUID") or _text(meta, "MediaStorageSOPInstanceUID")
+    modality = _text(dataset, "Modality")
+    for value, what in ((sop_class, "SOP Class UID"), (sop_instance, "SOP Instance UID"), (modality, "Modality")):
+        if not value:
+            raise Refusal(ReasonCode.IDENTITY_MISSING, f"{name} has no {what}.")
+    study, series = _text(dataset, "StudyInstanceUID"), _text(dataset, "SeriesInstanceUID")
+    derived = not (study and series and _text(dataset, "SOPInstanceUID"))
+    study = study or derived_study_uid({key: _text(dataset, key) for key in STUDY_IDENTITY})
+    series = series or derived_uid("series", {"StudyInstanceUID": study, **{key: _text(dataset, key) for key in SERIES_IDENTITY}})
+    image_type = _text(dataset, "ImageType")
+    return InstanceHeader(
+        path=path,
+        sop_instance_uid=sop_instance,
+        sop_class_uid=sop_class,
+        series_instance_uid=series,
+        study_instance_uid=study,
+        transfer_syntax_uid=_text(meta, "TransferSyntaxUID"),
+        uids_derived=derived,
+        modality=modality,
+        image_type=tuple(part.strip() for part in image_type.split("\\")) if image_type else (),
+        patient_id=_text(dataset, "PatientID"),
+        patient_name=_text(dataset, "PatientName"),
+        patient_birth_date=_text(dataset, "PatientBirthDate"),
+        patient_sex=_text(dataset, "PatientSex"),
+        patient_species=_text(dataset, "PatientSpeciesDescription"),
+        accession_number=_text(dataset, "AccessionNumber"),
+        study_date=_text(dataset, "StudyDate"),
+        study_description=_text(dataset, "StudyDescription"),
+        series_description=_text(dataset, "SeriesDescription"),
+        series_number=_integer(dataset, "SeriesNumber"),
+        instance_number=_integer(dataset, "InstanceNumber"),
+        protocol_name=_text(dataset, "ProtocolName"),
+        performed_procedure_step_description=_text(dataset, "PerformedProcedureStepDescription"),
+        body_part_examined=_text(dataset, "BodyPartExamined"),
+        view_position=_text(dataset, "ViewPosition"),
+        laterality=_text(dataset, "Laterality"),
+        photometric_interpretation=_text(dataset, "PhotometricInterpretation"),
+        presentation_intent_type=_text(dataset, "PresentationIntentType"),
+        manufacturer=_text(dataset, "Manufacturer"),
+        manufacturer_model_name=_text(dataset, "ManufacturerModelName"),
+        rows=_integer(dataset, "Rows"),
+        columns=_integer(dataset, "Columns"),
+        number_of_frames=_integer(dataset, "NumberOfFrames"),
+        burned_in_annotation=_text(dataset, "BurnedInAnnotation"),
+        acquisition_number=_integer(dataset, "AcquisitionNumber"),
+        acquisition_time=_text(dataset, "AcquisitionTime"),
+        convolution_kernel=_text(dataset, "ConvolutionKernel"),
+        contrast_bolus_agent=_text(dataset, "ContrastBolusAgent"),
+        kvp=_number(dataset, "KVP"),
+        slice_thickness_mm=_number(dataset, "SliceThickness"),
+        image_position=_vector(dataset, "ImagePositionPatient", 3),
+        image_orientation=_vector(dataset, "ImageOrientationPatient", 6),
+        pixel_spacing_mm=_vector(dataset, "PixelSpacing", 2),
+        rescale_slope=_number(dataset, "RescaleSlope"),
+        rescale_intercept=_number(dataset, "RescaleIntercept"),
+        rescale_type=_text(dataset, "RescaleType"),
+        lossy_image_compression=_text(dataset, "LossyImageCompression"),
+    )
+
+
+def read_headers(paths: Iterable[Path]) -> tuple[tuple[InstanceHeader, ...], tuple[SkippedFile, ...]]:
+    """Read every file's header; what cannot be used is listed with its reason. Of equal SOP Instance UIDs the first file is kept."""
+    headers: dict[str, InstanceHeader] = {}
+    skipped: list[SkippedFile] = []
+    for path in paths:
+        try:
+            header = read_header(path)
+        except Refusal as refusal:
+            skipped.append(SkippedFile(path=str(path), reason=Reason(code=refusal.code, text=refusal.text)))
+            continue
+        first = headers.setdefault(header.sop_instance_uid, header)
+        if first is not header:
+            text = f"SOP Instance UID {header.sop_instance_uid} was already read from {first.path}."
+            skipped.append(SkippedFile(path=str(path), reason=Reason(code=ReasonCode.DUPLICATE_INSTANCE, text=text)))
+    return tuple(headers.values()), tuple(skipped)
+
+
+def group_studies(headers: Iterable[InstanceHeader]) -> dict[str, tuple[InstanceHeader, ...]]:
+    """Headers by Study Instance UID, both in the order they came."""
+    studies: dict[str, list[InstanceHeader]] = {}
+    for header in headers:
+        studies.setdefault(header.study_instance_uid, []).append(header)
+    return {uid: tuple(found) for uid, found in studies.items()}
+
+
+def _value(dataset: Dataset, keyword: str) -> object:
+    """An attribute's value, or None where it is absent, empty or cannot be decoded."""
+    try:
+        return dataset.get(keyword)
+    except READ_ERRORS as error:
+        log.debug("%s cannot be decoded and counts as absent: %s", keyword, error)
+        return None
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = _value(dataset, keyword)
+    if value is None:
+        return ""
+    if isinstance(value, (MultiValue, list)):
+        return "\\".join(str(part).strip(" \0") for part in value)
+    return str(value).strip(" \0")
+
+
+def _number(dataset: Dataset, keyword: str) -> float | None:
+    value = _value(dataset, keyword)
+    if isinstance(value, (MultiValue, list)) or value is None:
+        return None
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _integer(dataset: Dataset, keyword: str) -> int | None:
+    number = _number(dataset, keyword)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _vector(dataset: Dataset, keyword: str, size: int) -> tuple[float, ...]:
+    """``size`` finite numbers, or nothing: half a position is no position."""
+    value = _value(dataset, keyword)
+    if not isinstance(value, (MultiValue, list)) or len(value) != size:
+        return ()
+    try:
+        numbers = tuple(float(str(part)) for part in value)
+    except ValueError:
+        return ()
+    return numbers if all(math.isfinite(number) for number in numbers) else ()
