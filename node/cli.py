@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from inference import __version__
 from node.config import Config
 from node.config_file import find_config, load_config
-from node.console import print_decision, print_report
+from node.console import plain, print_decision, print_deliveries, print_report, print_studies, print_study
 from node.errors import ConfigError, ExitCode, NotFoundError, OsteonError
+from node.ledger import Ledger
+from node.states import DeliveryState, StudyState
 
 app = typer.Typer(
     name="osteon",
@@ -95,6 +98,81 @@ def route(paths: PathsArgument, config: ConfigOption = None, as_json: JsonOption
     raise typer.Exit(ExitCode.RESULT if decisions and all(item.route for item in decisions) else ExitCode.REFUSED)
 
 
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the node until SIGTERM or Ctrl-C."""
+    from node.app import Node
+
+    settings = _config(config)
+    logging.getLogger().setLevel(settings.logging.level)
+    Node(settings).serve_forever()
+
+
+@app.command()
+def demo(
+    keep: Annotated[Path | None, typer.Option("--keep", help="Keep everything in this folder instead of a temporary one.")] = None,
+) -> None:
+    """Start a node and a small PACS on loopback, send simulated patients, wait for the results. Exit code: 0 when all reached the PACS."""
+    from node.demo import run_demo
+
+    raise typer.Exit(run_demo(keep, Console()))
+
+
+@app.command()
+def studies(
+    config: ConfigOption = None,
+    state: Annotated[StudyState | None, typer.Option(help="Only studies in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List the studies of the ledger: state, route, outcome, deliveries."""
+    with _ledger(config) as ledger:
+        found = ledger.studies(state=state, limit=limit)
+    if as_json:
+        for item in found:
+            typer.echo(json.dumps(plain(item)))
+    else:
+        print_studies(Console(), found)
+
+
+@app.command()
+def show(uid: Annotated[str, typer.Argument(help="Study Instance UID.")], config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show one study: the decision, every run, findings, objects, deliveries, and what happened when."""
+    with _ledger(config) as ledger:
+        report = ledger.study(uid)
+    if as_json:
+        typer.echo(json.dumps(plain(report)))
+    else:
+        print_study(Console(), report)
+
+
+@app.command()
+def retry(uid: Annotated[str, typer.Argument(help="Study Instance UID.")], config: ConfigOption = None) -> None:
+    """Route and measure a study again, and send again what its destinations did not take. The running node picks it up."""
+    with _ledger(config) as ledger:
+        ledger.retry(uid, datetime.now(UTC))
+    typer.echo(f"study {uid} will run again")
+
+
+@app.command()
+def deliveries(
+    config: ConfigOption = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List deliveries: what went where, and what is tried again when. Exit code: 4 when one failed for good."""
+    with _ledger(config) as ledger:
+        found = ledger.deliveries(states=[state] if state is not None else None, limit=limit)
+    if as_json:
+        for item in found:
+            typer.echo(json.dumps(plain(item)))
+    else:
+        print_deliveries(Console(), found)
+    failed = any(item.state in (DeliveryState.REJECTED, DeliveryState.GAVE_UP) for item in found)
+    raise typer.Exit(ExitCode.NOT_DELIVERED if failed else ExitCode.RESULT)
+
+
 @config_app.command("check")
 def config_check(path: Annotated[Path | None, typer.Argument(help="The file to check.")] = None, config: ConfigOption = None) -> None:
     """Validate a configuration file; a mistake is named with its line and key. Exit code: 0 valid, 2 not."""
@@ -114,6 +192,10 @@ def config_schema() -> None:
 
 def _config(path: Path | None) -> Config:
     return load_config(path or find_config())
+
+
+def _ledger(config: Path | None) -> Ledger:
+    return Ledger.attach(_config(config).storage.ledger.get_secret_value())
 
 
 def _with_segmenter(settings: Config, segmenter: str | None) -> Config:
@@ -138,3 +220,7 @@ def _progress() -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,16 @@
 """What the command prints for a person: tables of one study, of the ledger, of deliveries."""
 
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from node.ledger.records import Delivery, StudyReport, StudySummary
 from node.report import Json
 from node.routing import Decision
 
@@ -74,3 +81,81 @@ def _vertebrae(vertebrae: list[Json]) -> Table:
             escape("; ".join(notes)),
         )
     return table
+
+
+def print_studies(console: Console, found: Sequence[StudySummary]) -> None:
+    """``osteon studies``."""
+    if not found:
+        console.print("no study")
+        return
+    table = Table("study", "last instance", "images", "state", "route", "outcome", "why", "deliveries")
+    for item in found:
+        sent = ", ".join(f"{number} {state}" for state, number in item.deliveries.items()) or "-"
+        table.add_row(
+            item.study_uid,
+            _time(item.last_instance_at),
+            f"{item.instances} {'/'.join(item.modalities)}",
+            item.state,
+            item.route or "-",
+            item.outcome or "-",
+            item.reason_code or "-",
+            sent,
+        )
+    console.print(table)
+
+
+def print_study(console: Console, report: StudyReport) -> None:
+    """``osteon show``: decision, findings, deliveries, and every event."""
+    summary = report.summary
+    console.print(
+        f"[bold]study {escape(summary.study_uid)}[/]: {summary.state}, {summary.instances} instances, {'/'.join(summary.modalities)}"
+    )
+    if summary.reason_code is not None:
+        console.print(f"  {summary.reason_code}: {escape(summary.reason_text or '')}")
+    if report.decision is not None:
+        print_decision(console, report.decision)
+    if report.findings is not None:
+        print_report(console, dict(report.findings))
+    if report.deliveries:
+        print_deliveries(console, report.deliveries)
+    for event in report.events:
+        console.print(f"  {_time(event.at)} {event.kind}: {escape(event.text)}")
+
+
+def print_deliveries(console: Console, found: Sequence[Delivery]) -> None:
+    """``osteon deliveries``."""
+    if not found:
+        console.print("no delivery")
+        return
+    table = Table("study", "object", "destination", "state", "attempts", "next attempt", "delivered", "last error")
+    for item in found:
+        table.add_row(
+            item.study_uid,
+            item.kind,
+            item.destination,
+            item.state,
+            str(item.attempts),
+            _time(item.next_attempt_at),
+            _time(item.delivered_at),
+            escape(item.last_error or "-"),
+        )
+    console.print(table)
+
+
+def plain(value: Any) -> Any:
+    """A record of the ledger as plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(plain(item) for item in value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Path) else value
+
+
+def _time(value: datetime | None) -> str:
+    return value.strftime("%Y-%m-%d %H:%M:%S") if value is not None else "-"
