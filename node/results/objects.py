@@ -31,3 +31,11 @@ class ResultContext:
 
     software_version: str
     config_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenResults:
+    """What was written for one study. ``picture_png`` is the page of the object of kind ``picture``, for people without a viewer."""
+
+    objects: tuple[ResultObject, ...]
+    picture_png: Path | None

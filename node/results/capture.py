@@ -1,0 +1,52 @@
+"""Secondary Capture (PS3.3 A.8.1) of the page, for viewers that show pictures alone."""
+
+from typing import Final
+
+import numpy as np
+from highdicom.sc import SCImage
+from PIL import Image
+
+from inference.findings import Findings
+from node.results import codes, equipment, wording
+from node.results.objects import ResultContext
+from node.results.source import Source
+from node.results.uids import ResultKey
+
+SERIES_DESCRIPTION: Final = "Osteon bone density page: research use, does not replace DXA"
+
+
+def build_capture(
+    page: Image.Image, findings: Findings, source: Source, key: ResultKey, context: ResultContext, series_number: int
+) -> SCImage:
+    """The page as a grey-scale image.
+
+    The page shows neither the patient's name nor an ID or date, so it has no burned-in annotation in the sense of PS3.3 C.7.6.1.1.
+    """
+    capture = SCImage(
+        pixel_array=np.asarray(page.convert("L"), dtype=np.uint8),
+        photometric_interpretation="MONOCHROME2",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        # A page of several views has no one direction: left empty, as PS3.3 C.7.6.1.1.1 allows where it does not apply.
+        patient_orientation=("L", "F"),
+        study_instance_uid=source.reference.StudyInstanceUID,
+        series_instance_uid=key.uid("picture series"),
+        series_number=series_number,
+        sop_instance_uid=key.uid("picture instance"),
+        instance_number=1,
+        manufacturer=equipment.MANUFACTURER,
+        manufacturer_model_name=equipment.MODEL_NAME,
+        software_versions=equipment.software_versions(context),
+        device_serial_number=equipment.device_serial_number(context, findings.models),
+        series_description=SERIES_DESCRIPTION,
+        contributing_equipment=equipment.contributing_equipment(findings, context),
+        coding_schemes=codes.coding_schemes(),
+    )
+    capture.PatientOrientation = None
+    capture.BodyPartExamined = "LSPINE"
+    capture.BurnedInAnnotation = "NO"
+    capture.ImageType = ["DERIVED", "SECONDARY"]
+    capture.ImageComments = wording.research_notice()
+    capture.DerivationDescription = "Page drawn from a CT series by Osteon"
+    capture.WindowCenter, capture.WindowWidth = "127.5", "256"
+    return capture

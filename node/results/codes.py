@@ -1,0 +1,126 @@
+"""Every coded concept that the results use, in one place.
+
+Standard codes come from SNOMED CT (SCT), DICOM (DCM, PS3.16 Annex D), LOINC (LN), UMLS and UCUM. Where no standard code was found the
+private scheme 99OSTEON is used and declared in the Coding Scheme Identification Sequence (PS3.3 C.12.1.1.1).
+"""
+
+from typing import Final
+
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import CodedConcept
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from inference.findings import Band, RoiKind
+from inference.ct.levels import LEVELS
+from node.results.uids import derived_uid
+
+PRIVATE_SCHEME: Final = "99OSTEON"
+
+
+def _private(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value, "DCM", meaning)
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return Code(value, "SCT", meaning)
+
+
+LEVEL: Final[dict[str, Code]] = {level: getattr(codes.SCT, f"{level}Vertebra") for level in LEVELS}
+"""T1..T12, L1..L5 (CID 7602)."""
+
+VERTEBRA: Final = _sct("51282000", "Vertebra")
+"""A body without a certain name."""
+LUMBAR_SPINE: Final = _sct("122496007", "Lumbar spine")
+SPINE: Final = _sct("421060004", "Spine")
+ANATOMICAL_STRUCTURE: Final = _sct("91723000", "Anatomical Structure")
+BONE: Final = _sct("272673000", "Bone")
+COMPUTED_TOMOGRAPHY: Final = _sct("77477000", "Computed tomography")
+
+MEAN: Final = _sct("373098007", "Mean")
+MEDIAN: Final = _sct("373099004", "Median")
+STANDARD_DEVIATION: Final = _sct("386136009", "Standard Deviation")
+VOLUME: Final = _sct("118565006", "Volume")
+ATTENUATION: Final = _dcm("112031", "Attenuation Coefficient")
+
+HOUNSFIELD: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+MILLIMETRE: Final = Code("mm", "UCUM", "mm")
+MILLILITRE: Final = Code("ml", "UCUM", "ml")
+MG_PER_CM3: Final = Code("mg/cm3", "UCUM", "mg/cm3")
+VOXELS: Final = Code("{voxels}", "UCUM", "voxels")
+
+VOXEL_COUNT: Final = _private("voxels", "Number of voxels")
+HEIGHT_ANTERIOR: Final = _private("height-ant", "Anterior height of vertebral body")
+HEIGHT_MIDDLE: Final = _private("height-mid", "Middle height of vertebral body")
+HEIGHT_POSTERIOR: Final = _private("height-post", "Posterior height of vertebral body")
+VBMD: Final = _private("vbmd-ct", "Volumetric bone mineral density by CT (not DXA)")
+CORRECTED_ATTENUATION: Final = _private("att-corrected", "Corrected attenuation, for comparison only")
+
+ROI: Final[dict[RoiKind, Code]] = {
+    RoiKind.CORE: _private("roi-core", "Trabecular core: whole body, eroded"),
+    RoiKind.ELLIPSE: _private("roi-ellipse", "Anterior-central ellipse at mid-height"),
+}
+"""Measurement method: which region of the body was measured."""
+CORE_SEGMENT: Final = _private("core", "Trabecular core of vertebral body")
+ELLIPSE_SEGMENT: Final = _private("ellipse", "Trabecular ellipse of vertebral body")
+BODY_SEGMENT: Final = _private("body", "Vertebral body")
+
+USE_OF_LEVEL: Final = _private("use", "Use of this level")
+LEVEL_USED: Final = _private("use-yes", "Used")
+LEVEL_EXCLUDED: Final = _private("use-no", "Measured but excluded")
+REASON: Final = _private("reason", "Reason")
+WARNING: Final = _private("warning", "Warning")
+THRESHOLD: Final = _private("threshold", "Threshold and its source")
+WARNINGS: Final = _private("warnings", "Warnings")
+SKIPPED: Final = _private("skipped", "Not used")
+SKIPPED_FILES: Final = _private("skipped-files", "Files and series that were not used")
+
+BAND_NAME: Final = _private("band", "Attenuation band")
+BAND: Final[dict[Band, Code]] = {
+    Band.LOW: _private("band-low", "Low attenuation"),
+    Band.INTERMEDIATE: _private("band-between", "Attenuation between the thresholds"),
+    Band.ABOVE: _private("band-above", "Attenuation above both thresholds"),
+}
+NO_BAND: Final = _private("band-none", "Not reported")
+
+QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
+DERIVED_MEASUREMENTS: Final = _dcm("126011", "Derived Imaging Measurements")
+DERIVATION: Final = _dcm("121401", "Derivation")
+CONCLUSION: Final = _dcm("121077", "Conclusion")
+CONCLUSIONS: Final = _dcm("121076", "Conclusions")
+COMMENT: Final = _dcm("121106", "Comment")
+FINDING: Final = _dcm("121071", "Finding")
+FINDINGS: Final = _dcm("121070", "Findings")
+RECOMMENDATION: Final = _dcm("121075", "Recommendation")
+PROCEDURE_DESCRIPTION: Final = _dcm("121065", "Procedure Description")
+CURRENT_PROCEDURE: Final = _dcm("121064", "Current Procedure Descriptions")
+SUMMARY: Final = _dcm("121111", "Summary")
+PROVENANCE: Final = _private("provenance", "How this was made")
+DIAGNOSTIC_IMAGING_REPORT: Final = Code("18748-4", "LN", "Diagnostic Imaging Report")
+ARTIFICIAL_INTELLIGENCE: Final = _dcm("123110", "Artificial Intelligence")
+
+
+def level_code(level: str | None, certain: bool) -> Code:
+    """The code of a level; the generic vertebra where its name is not certain."""
+    return LEVEL[level] if level is not None and certain else VERTEBRA
+
+
+def coding_schemes() -> list[CodingSchemeIdentificationItem]:
+    """The declaration of the private scheme, for every object that uses a private code."""
+    return [
+        CodingSchemeIdentificationItem(
+            designator=PRIVATE_SCHEME,
+            name="Osteon private coding scheme",
+            uid=derived_uid("coding scheme", PRIVATE_SCHEME),
+            responsible_organization="Osteon",
+        )
+    ]
+
+
+def concept(code: Code) -> CodedConcept:
+    """A code as an item of a code sequence."""
+    return CodedConcept.from_code(code)

@@ -1,0 +1,222 @@
+"""One page that a radiologist reads in ten seconds: the answer, where it was measured, every level with why, and what to mind.
+
+Grey-scale alone: no meaning hangs on colour. No name, ID or date is printed, so the page identifies nobody.
+"""
+
+from typing import Final
+
+from PIL import Image, ImageDraw
+
+from inference.findings import Band, Findings, RoiKind, VertebraFinding
+from node.results import wording
+from node.results.objects import ResultContext
+from node.results.page_text import (
+    BLACK,
+    DARK,
+    GREY,
+    LIGHT,
+    WHITE,
+    Block,
+    Cell,
+    Drawable,
+    Row,
+    Style,
+    draw_all,
+    fit,
+    paragraph,
+    total_height,
+)
+from node.results.page_views import axial_view, draw_view, sagittal_labels, sagittal_view
+
+WIDTH: Final = 1600
+HEIGHT: Final = 2000
+MARGIN: Final = 44
+INNER: Final = WIDTH - 2 * MARGIN
+BACKGROUND: Final = 12
+MIN_VIEWS_HEIGHT: Final = 420
+MAX_VIEWS_HEIGHT: Final = 860
+SCALE_HU: Final = (0.0, 300.0)
+
+_SMALL: Final = Style(size=21, grey=LIGHT)
+_BOLD: Final = Style(size=21, bold=True, grey=WHITE)
+_FINE_PRINT: Final = Style(size=17, grey=GREY)
+
+
+def draw_page(findings: Findings, context: ResultContext) -> Image.Image:
+    """The page of a study with at least one body.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode ``L``, 1600 x 2000 pixels. The same findings give the same pixels.
+
+    Raises
+    ------
+    ValueError
+        There are no images or no bodies to draw.
+    """
+    if findings.images is None or not findings.vertebrae:
+        raise ValueError("a page needs images and at least one body")
+    page = Image.new("L", (WIDTH, HEIGHT), BACKGROUND)
+    y = _draw_title(page, findings)
+    below, views_height = _fit_below(findings, context, HEIGHT - MARGIN - y)
+    y = _draw_views(page, findings, y, views_height)
+    draw_all(page, below, MARGIN, y)
+    return page
+
+
+def _fit_below(findings: Findings, context: ResultContext, available: int) -> tuple[list[Drawable], int]:
+    """The blocks below the views, in the largest type that leaves the views their least height; cut as the last resort."""
+    blocks: list[Drawable] = []
+    for factor in (1.0, 0.92, 0.85, 0.78, 0.7, 0.62):
+        blocks = _below(findings, context, factor)
+        rest = available - total_height(blocks)
+        if rest >= MIN_VIEWS_HEIGHT:
+            return blocks, min(rest, MAX_VIEWS_HEIGHT)
+    note = paragraph("More is said in the text report of this study.", _BOLD, INNER)
+    while blocks and available - total_height(blocks) - note.height < MIN_VIEWS_HEIGHT:
+        blocks.pop()
+    return [*blocks, note], MIN_VIEWS_HEIGHT
+
+
+def _draw_title(page: Image.Image, findings: Findings) -> int:
+    """The answer on white, the scale with its thresholds, the notice. Returns the y below."""
+    head = wording.headline(findings)
+    style = fit(head.title, Style(size=62, bold=True, grey=BLACK), INNER - 40, smallest=34)
+    title = paragraph(head.title, style, INNER - 40)
+    detail = paragraph(head.detail, Style(size=29, grey=BLACK), INNER - 40)
+    box_height = title.height + detail.height + 34
+    ImageDraw.Draw(page).rectangle([MARGIN, 30, WIDTH - MARGIN, 30 + box_height], fill=235)
+    y = title.draw(page, MARGIN + 20, 42)
+    detail.draw(page, MARGIN + 20, y + 4)
+    y = 30 + box_height + 16
+    if findings.reason is None and findings.summary is not None and findings.summary.attenuation_hu is not None:
+        y = _draw_scale(page, findings, y)
+    notice = paragraph(wording.research_notice(), Style(size=27, bold=True, grey=WHITE), INNER, after=14)
+    return notice.draw(page, MARGIN, y)
+
+
+def _draw_scale(page: Image.Image, findings: Findings, y: int) -> int:
+    """Bands side by side with their names, a marker at the value, and every threshold with its source below."""
+    summary = findings.summary
+    if summary is None or summary.attenuation_hu is None:
+        return y
+    pen = ImageDraw.Draw(page)
+    edges = sorted(float(t.hu) for t in summary.thresholds)
+    low, high = min(SCALE_HU[0], summary.attenuation_hu - 20), max(SCALE_HU[1], summary.attenuation_hu + 20)
+    top, bottom = y + 34, y + 92
+
+    def x_of(hu: float) -> float:
+        return MARGIN + (hu - low) / (high - low) * INNER
+
+    bounds = [low, *edges, high]
+    bands = [Band.LOW, *([Band.INTERMEDIATE] * (len(edges) - 1)), Band.ABOVE] if edges else []
+    for band, start, stop in zip(bands, bounds[:-1], bounds[1:], strict=False):
+        active = band is summary.band
+        pen.rectangle([x_of(start), top, x_of(stop), bottom], fill=WHITE if active else 45, outline=GREY, width=2)
+        name = {Band.LOW: "LOW", Band.INTERMEDIATE: "BETWEEN", Band.ABOVE: "ABOVE BOTH"}[band]
+        style = fit(name, Style(size=26, bold=True), int(x_of(stop) - x_of(start)) - 10, smallest=12)
+        width = style.font.getlength(name)
+        pen.text(((x_of(start) + x_of(stop) - width) / 2, top + 13), name, font=style.font, fill=BLACK if active else LIGHT)
+    small = Style(size=22, bold=True)
+    for edge in edges:
+        text = f"{wording.whole_hu(edge)} HU"
+        pen.text((x_of(edge) - small.font.getlength(text) / 2, bottom + 5), text, font=small.font, fill=WHITE)
+    x = x_of(summary.attenuation_hu)
+    value = f"{wording.whole_hu(summary.attenuation_hu)} HU"
+    pen.polygon([(x, top + 12), (x - 15, top - 14), (x + 15, top - 14)], fill=WHITE, outline=BLACK)
+    side = x + 22 if x + 22 + small.font.getlength(value) < WIDTH - MARGIN else x - 22 - small.font.getlength(value)
+    pen.text((side, top - 32), value, font=small.font, fill=WHITE)
+    y = bottom + 38
+    for line in wording.threshold_lines(summary):
+        y = paragraph(line, Style(size=20, grey=LIGHT), INNER).draw(page, MARGIN, y)
+    return y + 8
+
+
+def _draw_views(page: Image.Image, findings: Findings, y: int, height: int) -> int:
+    images = findings.images
+    if images is None:
+        return y
+    gap, caption = 20, 62
+    size = ((INNER - gap) // 2, height - caption)
+    voxel_mm = max(images.volume.spacing_mm)
+    shown = _axial_vertebra(findings)
+    sagittal = draw_view(sagittal_view(images, findings.vertebrae, size), findings, sagittal_labels(findings), voxel_mm)
+    axial = draw_view(axial_view(images, shown, size), findings, {}, voxel_mm)
+    style = Style(size=20, grey=LIGHT)
+    pen = ImageDraw.Draw(page)
+    captions = (
+        "Sagittal, through the middle of each body. Dashed outline: excluded.",
+        f"{wording.level_name(shown)}, across its own axis at mid-height. Thin line: core. Dotted: ellipse.",
+    )
+    for image, x, text in ((sagittal, MARGIN, captions[0]), (axial, MARGIN + size[0] + gap, captions[1])):
+        page.paste(image, (x + (size[0] - image.width) // 2, y + (size[1] - image.height) // 2))
+        pen.rectangle([x - 1, y - 1, x + size[0], y + size[1]], outline=DARK)
+        paragraph(text, style, size[0]).draw(page, x, y + size[1] + 4)
+    return y + height
+
+
+def _axial_vertebra(findings: Findings) -> VertebraFinding:
+    """The body that carries the band; else the first used one; else the middle one."""
+    reported = wording.reported_vertebra(findings)
+    if reported is not None:
+        return reported
+    used = [v for v in findings.vertebrae if v.used]
+    return used[0] if used else findings.vertebrae[len(findings.vertebrae) // 2]
+
+
+def _below(findings: Findings, context: ResultContext, factor: float) -> list[Drawable]:
+    small, bold, fine = (style.scaled(factor) for style in (_SMALL, _BOLD, _FINE_PRINT))
+    blocks: list[Drawable] = [*_table(findings, factor), Block(lines=(), after=round(10 * factor))]
+    blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
+    if findings.summary is not None:
+        if findings.reason is None:
+            blocks.append(paragraph(wording.ascii_text(findings.summary.recommendation), bold, INNER, after=2))
+        blocks += [paragraph(line, small, INNER) for line in wording.correction_lines(findings.summary)]
+    if findings.level_because:
+        blocks.append(paragraph(wording.ascii_text(f"Levels named by: {findings.level_because}"), small, INNER))
+    if findings.acquisition is not None:
+        blocks.append(paragraph(wording.acquisition_text(findings.acquisition), small, INNER, after=6))
+    blocks += [paragraph(line, fine, INNER) for line in wording.provenance_lines(findings, context)]
+    return blocks
+
+
+_COLUMNS: Final = (
+    (0, 150),
+    (150, 70),
+    (230, 70),
+    (310, 50),
+    (380, 70),
+    (460, 70),
+    (540, 50),
+    (610, 75),
+    (690, 75),
+    (770, 75),
+    (875, INNER - 875),
+)
+
+
+def _table(findings: Findings, factor: float) -> list[Drawable]:
+    """Core, ellipse, heights, and whether the level counts; the reported level in bold white."""
+    small, head = _SMALL.scaled(factor), Style(size=18, bold=True, grey=GREY).scaled(factor)
+    groups = ("", "core HU", "", "", "ellipse HU", "", "", "height mm", "", "", "")
+    spans = ((0, 150), (150, 230), (0, 1), (0, 1), (380, 230), (0, 1), (0, 1), (610, 235), (0, 1), (0, 1), (875, 1))
+    names = ("level", "mean", "median", "SD", "mean", "median", "SD", "front", "middle", "back", "used, and why not")
+    rows: list[Drawable] = [
+        Row(cells=tuple(Cell(text=g, style=head) for g in groups), columns=spans, rule=False, padding=1),
+        Row(cells=tuple(Cell(text=n, style=head, right=0 < i < 10) for i, n in enumerate(names)), columns=_COLUMNS, padding=2),
+    ]
+    reported = wording.reported_vertebra(findings)
+    for vertebra in findings.vertebrae:
+        line = wording.level_line(vertebra, findings)
+        style = _BOLD.scaled(factor) if vertebra is reported else small if vertebra.used else Style(size=small.size, grey=GREY)
+        verdict = " ".join([line.verdict, *(f"! {w}" for w in line.warnings)])
+        texts = (line.name, *line.core, *line.ellipse, *line.heights, verdict)
+        cells = tuple(Cell(text=t, style=style, right=0 < i < 10) for i, t in enumerate(texts))
+        rows.append(Row(cells=cells, columns=_COLUMNS, padding=round(5 * factor)))
+    return rows
+
+
+def reported_kind(findings: Findings) -> RoiKind:
+    """The region that carries the band; core where nothing is reported."""
+    return findings.summary.roi_kind if findings.summary is not None else RoiKind.CORE

@@ -1,0 +1,236 @@
+"""What the results take from the source files: identity, and the headers of the slices that carry a mask. Nothing is invented."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from inference.errors import PermanentError
+from inference.findings import CtImages, Findings
+from inference.reading import InstanceHeader
+from inference.tolerant import read_dataset
+from node.results.uids import derived_uid
+
+IDENTITY: Final = (
+    # Patient module, PS3.3 C.7.1.1
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "TypeOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientBreedDescription",
+    "PatientBreedCodeSequence",
+    "BreedRegistrationSequence",
+    "ResponsiblePerson",
+    "ResponsiblePersonRole",
+    "ResponsibleOrganization",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    # General Study and Patient Study modules, PS3.3 C.7.2
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    # Clinical Trial Subject and Study modules, PS3.3 C.7.1.3 and C.7.2.3
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+)
+"""Attributes copied word by word, with their character set. An absent type 2 attribute is written empty."""
+
+REQUIRED_EMPTY: Final = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""Type 2 in every IOD written here."""
+
+IMAGE_TAGS: Final = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SliceThickness",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "FrameOfReferenceUID",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceImages:
+    """Slices that carry a body.
+
+    Attributes
+    ----------
+    headers
+        Data sets without pixels, with UIDs and geometry but without identity, in the order of ``planes``.
+    planes
+        Their indices on the first axis of the source masks of :class:`~inference.findings.CtImages`.
+    """
+
+    headers: tuple[Dataset, ...]
+    planes: tuple[int, ...]
+
+    def header(self, plane: int) -> Dataset:
+        """The header of one plane of the source masks."""
+        return self.headers[self.planes.index(plane)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What the results of one study are made for.
+
+    Attributes
+    ----------
+    identity
+        The attributes of :data:`IDENTITY` of one source file, and its character set.
+    reference
+        A data set that highdicom's constructors take patient and study from: the study's UID and empty type 2 attributes. The identity
+        is copied over it afterwards, so that an odd but valid value of the source is never parsed, changed or rejected.
+    input_uids
+        SOP Instance UIDs of what was measured; of everything in the study where nothing was.
+    next_series_number
+        The first series number above those of the source.
+    evidence
+        SOP class, series and instance UID of the measured instances, or of the study's, for references.
+    images
+        None where no mask was made.
+    """
+
+    identity: Dataset
+    reference: Dataset
+    input_uids: tuple[str, ...]
+    next_series_number: int
+    evidence: tuple[InstanceHeader, ...]
+    images: SourceImages | None
+
+
+def read_source(findings: Findings, headers: Sequence[InstanceHeader]) -> Source:
+    """Read identity and geometry of the source of ``findings``.
+
+    Raises
+    ------
+    PermanentError
+        No header has a file, or a measured file has no header; as :class:`~inference.errors.Refusal` where a file cannot be read any
+        more.
+    """
+    by_path = {header.path: header for header in headers if header.path is not None}
+    if findings.images is not None:
+        unknown = [str(path) for path in findings.images.source_paths if path not in by_path]
+        if unknown:
+            raise PermanentError(f"{len(unknown)} measured files are not among the study's headers, first {unknown[0]}")
+        measured = tuple(by_path[path] for path in findings.images.source_paths)
+    else:
+        same_study = [h for h in by_path.values() if h.study_instance_uid == findings.study_instance_uid]
+        measured = tuple(sorted(same_study or by_path.values(), key=lambda h: h.sop_instance_uid))
+    if not measured:
+        raise PermanentError("no file of the study is left to take the patient's identity from")
+    return Source(
+        identity=_read_identity(measured[0]),
+        reference=_reference(measured[0]),
+        input_uids=tuple(header.sop_instance_uid for header in measured),
+        next_series_number=1 + max((h.series_number or 0 for h in headers), default=0),
+        evidence=measured,
+        images=None if findings.images is None else _read_images(findings.images, by_path),
+    )
+
+
+def stamp_identity(target: Dataset, identity: Dataset) -> None:
+    """Copy patient and study attributes of the source over those of ``target``, unparsed."""
+    for keyword in (*IDENTITY, "SpecificCharacterSet"):
+        if keyword in identity:
+            target[keyword] = copy.deepcopy(identity[keyword])
+
+
+def _read_identity(header: InstanceHeader) -> Dataset:
+    if header.path is None:
+        raise PermanentError("no file of the study is left to take the patient's identity from")
+    read = read_dataset(header.path, (*IDENTITY, "SpecificCharacterSet"), stop_before_pixels=True)
+    identity = Dataset()
+    for keyword in (*IDENTITY, "SpecificCharacterSet"):
+        if keyword in read:
+            identity[keyword] = read[keyword]
+    for keyword in REQUIRED_EMPTY:
+        if keyword not in identity:
+            setattr(identity, keyword, None)
+    return identity
+
+
+def _reference(header: InstanceHeader) -> Dataset:
+    reference = Dataset()
+    for keyword in REQUIRED_EMPTY:
+        setattr(reference, keyword, None)
+    reference.StudyInstanceUID = header.study_instance_uid
+    reference.SeriesInstanceUID = header.series_instance_uid
+    reference.SOPClassUID = header.sop_class_uid
+    reference.SOPInstanceUID = header.sop_instance_uid
+    return reference
+
+
+def _read_images(images: CtImages, by_path: dict[Path, InstanceHeader]) -> SourceImages:
+    planes = occupied_planes(images)
+    headers = []
+    for plane in planes:
+        path = images.source_paths[plane]
+        headers.append(_image_header(read_dataset(path, IMAGE_TAGS, stop_before_pixels=True), by_path[path]))
+    return SourceImages(headers=tuple(headers), planes=planes)
+
+
+def occupied_planes(images: CtImages) -> tuple[int, ...]:
+    """Indices of the source slices on which any mask lies."""
+    masks: tuple[NDArray[np.uint8], ...] = (images.source_bodies, images.source_core, images.source_ellipse)
+    occupied = np.zeros(images.source_bodies.shape[0], dtype=bool)
+    for mask in masks:
+        occupied |= mask.any(axis=(1, 2))
+    return tuple(int(plane) for plane in np.flatnonzero(occupied))
+
+
+def _image_header(read: Dataset, header: InstanceHeader) -> Dataset:
+    """One slice's geometry with the UIDs of its header: derived ones where the file has none."""
+    image = _reference(header)
+    for keyword in IMAGE_TAGS:
+        if keyword in read and not read[keyword].is_empty:
+            setattr(image, keyword, read[keyword].value)
+    image.SOPClassUID = header.sop_class_uid
+    image.SOPInstanceUID = header.sop_instance_uid
+    image.Modality = header.modality
+    if "FrameOfReferenceUID" not in image:
+        # The slices share one patient coordinate system, which the file forgot to name: highdicom and the SEG need a name for it.
+        image.FrameOfReferenceUID = derived_uid("frame of reference", header.series_instance_uid)
+    return image

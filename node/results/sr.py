@@ -1,0 +1,296 @@
+"""Comprehensive 3D SR with TID 1500 "Measurement Report" (PS3.16): the numbers, for machines and for viewers.
+
+Per body two measurement groups with one Tracking UID: TID 1411 points at the segment and holds every number, TID 1410 holds the body's
+outline on its middle slice. Viewers that draw need a group with coordinates (OHIF shows nothing at all for a report without one) and
+merge the two by Tracking UID.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from highdicom.seg import Segmentation
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodeContentItem,
+    CodedConcept,
+    Comprehensive3DSR,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    MeasurementReport,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    ReferencedSegment,
+    RelationshipTypeValues,
+    SourceImageForRegion,
+    SourceSeriesForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes as standard
+from pydicom.sr.coding import Code
+
+from inference.findings import CtImages, CtSummary, Findings, ModelUsed, RoiKind, RoiMeasurement, VertebraFinding
+from node.results import codes, equipment, wording
+from node.results.contours import middle_plane, outlines
+from node.results.image_library import image_library
+from node.results.objects import ResultContext
+from node.results.seg import Segment, plan_segments, tracking_identifier, tracking_uid
+from node.results.source import Source
+from node.results.uids import ResultKey, derived_uid
+
+SERIES_DESCRIPTION: Final = "Osteon bone density SR: research use, does not replace DXA"
+
+_STATISTIC_CODE: Final = {"mean": codes.MEAN, "median": codes.MEDIAN}
+_CONTAINS: Final = RelationshipTypeValues.CONTAINS
+
+
+def build_report(
+    findings: Findings, source: Source, segmentation: Segmentation, key: ResultKey, context: ResultContext, series_number: int
+) -> Comprehensive3DSR:
+    """The structured report of one study.
+
+    Raises
+    ------
+    ValueError
+        ``findings`` has no images, or no body on the source slices.
+    """
+    images, slices = findings.images, source.images
+    if images is None or slices is None:
+        raise ValueError("a measurement report needs masks and source slices")
+    bodies = [segment for segment in plan_segments(findings, images) if segment.family == "body"]
+    algorithm = equipment.algorithm_identification(findings.models[0], context)
+    groups: list[_Group] = []
+    for segment in bodies:
+        groups.append(_numbers_group(segment, findings, segmentation, key, algorithm))
+        groups.append(_outline_group(segment, images, source, key))
+    report = MeasurementReport(
+        observation_context=observation_context(findings, context),
+        procedure_reported=codes.COMPUTED_TOMOGRAPHY,
+        imaging_measurements=groups,
+        title=standard.DCM.ImagingMeasurementReport,
+    )
+    root = report[0].ContentSequence
+    root.insert(_index(root, standard.DCM.ImagingMeasurements), image_library(slices.headers))
+    root.extend(_study_containers(findings, context))
+    return Comprehensive3DSR(
+        evidence=[*slices.headers, segmentation],
+        content=report,
+        series_instance_uid=key.uid("sr series"),
+        series_number=series_number,
+        sop_instance_uid=key.uid("sr instance"),
+        instance_number=1,
+        manufacturer=equipment.MANUFACTURER,
+        manufacturer_model_name=equipment.MODEL_NAME,
+        software_versions=equipment.software_versions(context),
+        device_serial_number=equipment.device_serial_number(context, findings.models),
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        series_description=SERIES_DESCRIPTION,
+        contributing_equipment=equipment.contributing_equipment(findings, context),
+        coding_schemes=codes.coding_schemes(),
+    )
+
+
+def _index(items: ContentSequence, name: Code) -> int:
+    return next(index for index, item in enumerate(items) if item.name == name)
+
+
+_Group = VolumetricROIMeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+
+
+def observation_context(findings: Findings, context: ResultContext) -> ObservationContext:
+    """TID 1001 with a device as the only observer (TID 1004)."""
+    return ObservationContext(
+        observer_device_context=ObserverContext(
+            observer_type=standard.DCM.Device,
+            observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+                uid=derived_uid("device", equipment.device_serial_number(context, findings.models)),
+                name=equipment.MODEL_NAME,
+                manufacturer_name=equipment.MANUFACTURER,
+                model_name=f"{equipment.MODEL_NAME} {context.software_version}",
+                serial_number=equipment.device_serial_number(context, findings.models),
+            ),
+        )
+    )
+
+
+def _numbers_group(
+    segment: Segment, findings: Findings, segmentation: Segmentation, key: ResultKey, algorithm: AlgorithmIdentification
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """TID 1411: the segment, every number, whether the level counts and why not."""
+    vertebra = segment.vertebra
+    group = VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=tracking_uid(key, vertebra), identifier=tracking_identifier(vertebra)),
+        referenced_segment=ReferencedSegment(
+            sop_class_uid=segmentation.SOPClassUID,
+            sop_instance_uid=segmentation.SOPInstanceUID,
+            segment_number=segment.number,
+            source_series=SourceSeriesForSegmentation(_source_series(segmentation)),
+        ),
+        finding_type=codes.BONE,
+        finding_sites=[FindingSite(codes.level_code(vertebra.level, vertebra.level_certain))],
+        algorithm_id=algorithm,
+        measurements=_measurements(vertebra, findings.summary),
+        qualitative_evaluations=[
+            QualitativeEvaluation(name=codes.USE_OF_LEVEL, value=codes.LEVEL_USED if vertebra.used else codes.LEVEL_EXCLUDED)
+        ],
+    )
+    texts = []
+    if vertebra.excluded_because is not None:
+        texts.append(_text(codes.REASON, wording.reason_text(vertebra.excluded_because)))
+    texts += [_text(codes.WARNING, wording.notice_text(notice)) for notice in vertebra.warnings]
+    group[0].ContentSequence.extend(texts)
+    return group
+
+
+def _source_series(segmentation: Segmentation) -> str:
+    return str(segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID)
+
+
+def _outline_group(segment: Segment, images: CtImages, source: Source, key: ResultKey) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    """TID 1410: the body's outline on its middle slice, without numbers."""
+    slices = source.images
+    plane = None if slices is None else middle_plane(images, segment.label, slices.planes)
+    if slices is None or plane is None:
+        raise ValueError(f"body {segment.label} lies on no source slice")
+    header = slices.header(plane)
+    # The centre of the first pixel is (0.5, 0.5) here: coordinates count from its upper left corner (PS3.3 C.18.6.1.2).
+    outline = outlines(images.source_bodies[plane] == segment.label)[0] + 0.5
+    limit = np.array([int(header.Columns), int(header.Rows)], dtype=np.float64)
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=tracking_uid(key, segment.vertebra), identifier=tracking_identifier(segment.vertebra)),
+        referenced_region=ImageRegion(
+            graphic_type=GraphicTypeValues.POLYLINE,
+            graphic_data=np.clip(outline, 0.0, limit),
+            source_image=SourceImageForRegion(
+                referenced_sop_class_uid=header.SOPClassUID, referenced_sop_instance_uid=header.SOPInstanceUID
+            ),
+        ),
+        finding_type=codes.BONE,
+        finding_sites=[FindingSite(codes.level_code(segment.vertebra.level, segment.vertebra.level_certain))],
+    )
+
+
+def _number(name: Code, value: float, unit: Code, method: Code | None = None, derivation: Code | None = None) -> Measurement:
+    """TID 300 with the value as it is written: ``113``, not ``113.0``."""
+    measurement = Measurement(name=name, value=value, unit=unit, method=method, derivation=derivation)
+    if isinstance(value, int):
+        measurement[0].MeasuredValueSequence[0].NumericValue = str(value)
+    return measurement
+
+
+def _measurements(vertebra: VertebraFinding, summary: CtSummary | None) -> list[Measurement]:
+    """Reported region first: viewers show only the first few numbers."""
+    first = summary.roi_kind if summary is not None else RoiKind.CORE
+    ordered = sorted(vertebra.rois, key=lambda roi: roi.kind is not first)
+    measurements = [m for roi in ordered for m in _attenuation(roi)]
+    measurements += [m for roi in ordered for m in _sizes(roi)]
+    if vertebra.heights is not None:
+        for name, value_mm in (
+            (codes.HEIGHT_ANTERIOR, vertebra.heights.anterior_mm),
+            (codes.HEIGHT_MIDDLE, vertebra.heights.middle_mm),
+            (codes.HEIGHT_POSTERIOR, vertebra.heights.posterior_mm),
+        ):
+            measurements.append(_number(name, wording.one_decimal(value_mm), codes.MILLIMETRE))
+    return measurements
+
+
+def _attenuation(roi: RoiMeasurement) -> list[Measurement]:
+    values = (
+        (codes.MEAN, roi.attenuation.mean_hu),
+        (codes.MEDIAN, roi.attenuation.median_hu),
+        (codes.STANDARD_DEVIATION, roi.attenuation.sd_hu),
+    )
+    return [_number(codes.ATTENUATION, wording.whole_hu(value), codes.HOUNSFIELD, codes.ROI[roi.kind], how) for how, value in values]
+
+
+def _sizes(roi: RoiMeasurement) -> list[Measurement]:
+    method = codes.ROI[roi.kind]
+    sizes = [
+        _number(codes.VOXEL_COUNT, roi.voxels, codes.VOXELS, method),
+        _number(codes.VOLUME, wording.one_decimal(roi.volume_ml), codes.MILLILITRE, method),
+    ]
+    if roi.vbmd_mg_cm3 is not None:
+        sizes.append(_number(codes.VBMD, wording.whole_hu(roi.vbmd_mg_cm3), codes.MG_PER_CM3, method))
+    return sizes
+
+
+def _study_containers(findings: Findings, context: ResultContext) -> list[ContentItem]:
+    """What concerns the whole study: the derived number (TID 1420), then conclusion, warnings and notice."""
+    containers: list[ContentItem] = []
+    derived = _derived_measurements(findings)
+    if derived:
+        containers.append(_container(codes.DERIVED_MEASUREMENTS, derived))
+    containers.append(_container(codes.QUALITATIVE_EVALUATIONS, _evaluations(findings, context)))
+    return containers
+
+
+def _derived_measurements(findings: Findings) -> list[ContentItem]:
+    summary = findings.summary
+    if findings.reason is not None or summary is None or summary.attenuation_hu is None:
+        return []
+    vertebra = wording.reported_vertebra(findings)
+    site = codes.level_code(summary.level, vertebra.level_certain if vertebra is not None else False)
+    statistic = wording.reported_statistic(findings)
+    how = _STATISTIC_CODE[statistic] if statistic is not None else None
+    measured = _number(codes.ATTENUATION, wording.whole_hu(summary.attenuation_hu), codes.HOUNSFIELD, codes.ROI[summary.roi_kind], how)
+    measured[0].ContentSequence.append(FindingSite(site))
+    items: list[ContentItem] = list(measured)
+    for correction in summary.corrections:
+        corrected = _number(codes.CORRECTED_ATTENUATION, wording.whole_hu(correction.corrected_hu), codes.HOUNSFIELD)
+        comment = _text(codes.COMMENT, wording.correction_line(correction), RelationshipTypeValues.HAS_PROPERTIES)
+        corrected[0].ContentSequence = ContentSequence([FindingSite(site), comment])
+        items.extend(corrected)
+    return items
+
+
+def _evaluations(findings: Findings, context: ResultContext) -> list[ContentItem]:
+    head = wording.headline(findings)
+    band = findings.summary.band if findings.summary is not None and findings.reason is None else None
+    items: list[ContentItem] = [
+        CodeContentItem(
+            name=codes.CONCLUSION, value=codes.concept(codes.BAND[band] if band else codes.NO_BAND), relationship_type=_CONTAINS
+        ),
+        _text(codes.CONCLUSION, f"{head.title}. {head.detail}"),
+        _text(codes.COMMENT, wording.research_notice()),
+    ]
+    return items + study_texts(findings, context)
+
+
+def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]:
+    """Recommendation, thresholds, corrections, warnings, acquisition and provenance as text items."""
+    items: list[ContentItem] = []
+    if findings.summary is not None:
+        if findings.reason is None:
+            items.append(_text(codes.RECOMMENDATION, wording.ascii_text(findings.summary.recommendation)))
+        items += [_text(codes.THRESHOLD, line) for line in wording.threshold_lines(findings.summary)]
+        items += [_text(codes.COMMENT, line) for line in wording.correction_lines(findings.summary)]
+    items += [_text(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
+    if findings.acquisition is not None:
+        items.append(_text(codes.PROCEDURE_DESCRIPTION, wording.acquisition_text(findings.acquisition)))
+    if findings.level_because:
+        items.append(_text(codes.COMMENT, wording.ascii_text(f"Levels named by: {findings.level_because}")))
+    items += [_text(codes.PROVENANCE, line) for line in wording.provenance_lines(findings, context)]
+    return items
+
+
+def _text(name: Code | CodedConcept, value: str, relationship: RelationshipTypeValues = _CONTAINS) -> TextContentItem:
+    return TextContentItem(name=name, value=value, relationship_type=relationship)
+
+
+def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name=name, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container

@@ -1,0 +1,114 @@
+"""Basic Text SR (PS3.3 A.35.1): the same words as the page, for every viewer that shows text. Also how a refusal is told."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from highdicom.sr import (
+    CodeContentItem,
+    CodedConcept,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    EnhancedSR,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes as standard
+from pydicom.sr.coding import Code
+from pydicom.uid import UID, BasicTextSRStorage
+
+from inference.findings import Findings
+from node.results import codes, equipment, wording
+from node.results.objects import ResultContext
+from node.results.source import Source
+from node.results.sr import observation_context
+from node.results.uids import ResultKey
+
+SERIES_DESCRIPTION: Final = "Osteon bone density text: research use, does not replace DXA"
+
+
+def build_text(findings: Findings, source: Source, key: ResultKey, context: ResultContext, series_number: int) -> EnhancedSR:
+    """The report as headed lines of text, the answer first.
+
+    highdicom has no class for Basic Text SR; an Enhanced SR without numbers is one but for its SOP Class UID.
+    """
+    sections = [
+        _section(codes.CONCLUSIONS, codes.CONCLUSION, _conclusion(findings)),
+        _section(codes.FINDINGS, codes.FINDING, [wording.level_sentence(v, findings) for v in findings.vertebrae]),
+        _section(codes.WARNINGS, codes.WARNING, [wording.notice_text(notice) for notice in findings.warnings]),
+        _section(codes.CURRENT_PROCEDURE, codes.PROCEDURE_DESCRIPTION, _acquisition(findings)),
+        _section(codes.SKIPPED_FILES, codes.SKIPPED, wording.skipped_lines(findings)),
+        _section(codes.PROVENANCE, codes.COMMENT, wording.provenance_lines(findings, context)),
+    ]
+    root = ContainerContentItem(name=codes.DIAGNOSTIC_IMAGING_REPORT)
+    procedure = CodeContentItem(
+        name=standard.DCM.ProcedureReported, value=codes.COMPUTED_TOMOGRAPHY, relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD
+    )
+    language = CodeContentItem(
+        name=standard.DCM.LanguageOfContentItemAndDescendants,
+        value=CodedConcept("en-US", "RFC5646", "English (United States)"),
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    present = [section for section in sections if section is not None]
+    root.ContentSequence = ContentSequence([language, *observation_context(findings, context), procedure, *present])
+    report = EnhancedSR(
+        evidence=_evidence(source),
+        content=root,
+        series_instance_uid=key.uid("text series"),
+        series_number=series_number,
+        sop_instance_uid=key.uid("text instance"),
+        instance_number=1,
+        manufacturer=equipment.MANUFACTURER,
+        manufacturer_model_name=equipment.MODEL_NAME,
+        software_versions=equipment.software_versions(context),
+        device_serial_number=equipment.device_serial_number(context, findings.models),
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        series_description=SERIES_DESCRIPTION,
+        contributing_equipment=equipment.contributing_equipment(findings, context),
+        coding_schemes=codes.coding_schemes(),
+    )
+    report.SOPClassUID = BasicTextSRStorage
+    report.file_meta.MediaStorageSOPClassUID = UID(BasicTextSRStorage)
+    return report
+
+
+def _conclusion(findings: Findings) -> list[str]:
+    head = wording.headline(findings)
+    lines = [f"{head.title}. {head.detail}", wording.research_notice()]
+    if findings.summary is not None:
+        if findings.reason is None:
+            lines.append(wording.ascii_text(findings.summary.recommendation))
+        lines += [f"Threshold {line}" for line in wording.threshold_lines(findings.summary)]
+        lines += wording.correction_lines(findings.summary)
+    return lines
+
+
+def _acquisition(findings: Findings) -> list[str]:
+    lines = [wording.acquisition_text(findings.acquisition)] if findings.acquisition is not None else []
+    return lines + ([wording.ascii_text(f"Levels named by: {findings.level_because}")] if findings.level_because else [])
+
+
+def _section(title: Code, name: Code, lines: Iterable[str]) -> ContainerContentItem | None:
+    """A headed list of lines; None without lines."""
+    items: list[ContentItem] = [TextContentItem(name=name, value=line, relationship_type=RelationshipTypeValues.CONTAINS) for line in lines]
+    if not items:
+        return None
+    section = ContainerContentItem(name=title, relationship_type=RelationshipTypeValues.CONTAINS)
+    section.ContentSequence = ContentSequence(items)
+    return section
+
+
+def _evidence(source: Source) -> list[Dataset]:
+    """References to the instances that the text speaks of."""
+    evidence = []
+    for header in source.evidence:
+        item = Dataset()
+        item.update(source.reference)
+        item.SOPClassUID = header.sop_class_uid
+        item.SOPInstanceUID = header.sop_instance_uid
+        item.SeriesInstanceUID = header.series_instance_uid
+        evidence.append(item)
+    return evidence

@@ -1,0 +1,254 @@
+"""What the results say, in words and with the digits that the error allows: one wording for the page, the text and the SR.
+
+All text here is ASCII: it must be encodable in whatever character set the source declares.
+"""
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from inference.findings import (
+    RESEARCH_NOTICE,
+    Acquisition,
+    Band,
+    Correction,
+    CtSummary,
+    Findings,
+    Notice,
+    Reason,
+    RoiKind,
+    RoiMeasurement,
+    Threshold,
+    VertebraFinding,
+)
+from node.results.objects import ResultContext
+
+ROI_NAME: Final = {RoiKind.CORE: "core", RoiKind.ELLIPSE: "ellipse"}
+BAND_NAME: Final = {Band.LOW: "LOW ATTENUATION", Band.INTERMEDIATE: "BETWEEN THE THRESHOLDS", Band.ABOVE: "ABOVE BOTH THRESHOLDS"}
+ABSENT: Final = "-"
+
+_REPLACEMENTS: Final = {"≤": "<=", "≥": ">=", "±": "+/-", "×": "x", "–": "-", "—": "-", "−": "-", "²": "2", "³": "3", "°": " deg", "µ": "u"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """The answer, first. ``title`` alone must be understood; ``detail`` is one sentence."""
+
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelLine:
+    """One body as text. ``core`` and ``ellipse`` are mean, median and SD in HU, ``heights`` anterior, middle, posterior in mm."""
+
+    name: str
+    core: tuple[str, str, str]
+    ellipse: tuple[str, str, str]
+    heights: tuple[str, str, str]
+    used: bool
+    verdict: str
+    warnings: tuple[str, ...]
+
+
+def ascii_text(text: str) -> str:
+    """``text`` with everything outside ASCII replaced by its nearest spelling, and control characters by spaces."""
+    for symbol, spelling in _REPLACEMENTS.items():
+        text = text.replace(symbol, spelling)
+    plain = unicodedata.normalize("NFKD", text)
+    kept = "".join(c if c.isascii() else ("" if unicodedata.combining(c) else "?") for c in plain)
+    return "".join(c if c.isprintable() else " " for c in kept)
+
+
+def whole_hu(value_hu: float) -> int:
+    """HU as an integer, halves upward: scanners, phases and readers differ by more than one HU."""
+    return math.floor(value_hu + 0.5)
+
+
+def one_decimal(value: float) -> float:
+    """A length in mm or a density with one decimal, halves upward."""
+    return math.floor(value * 10 + 0.5) / 10
+
+
+def level_name(vertebra: VertebraFinding) -> str:
+    """``L1``; ``L1, level uncertain``; ``vertebral body 3, level uncertain``."""
+    if vertebra.level is None:
+        return f"vertebral body {vertebra.label}, level uncertain"
+    return vertebra.level if vertebra.level_certain else f"{vertebra.level}, level uncertain"
+
+
+def short_level_name(vertebra: VertebraFinding) -> str:
+    """``L1``, ``L1?`` or ``body 3``, for the pictures."""
+    if vertebra.level is None:
+        return f"body {vertebra.label}"
+    return vertebra.level if vertebra.level_certain else f"{vertebra.level}?"
+
+
+def reported_vertebra(findings: Findings) -> VertebraFinding | None:
+    """The body that carries the band, or None."""
+    if findings.summary is None or findings.summary.level is None:
+        return None
+    return next((v for v in findings.vertebrae if v.level == findings.summary.level), None)
+
+
+def reported_statistic(findings: Findings) -> str | None:
+    """``"median"`` or ``"mean"``: which number of the reported region the summary repeats. None where it is neither."""
+    vertebra = reported_vertebra(findings)
+    if vertebra is None or findings.summary is None or findings.summary.attenuation_hu is None:
+        return None
+    roi = vertebra.roi(findings.summary.roi_kind)
+    if roi is None:
+        return None
+    distance, name = min(
+        (abs(findings.summary.attenuation_hu - value), name)
+        for name, value in (("mean", roi.attenuation.mean_hu), ("median", roi.attenuation.median_hu))
+    )
+    return name if distance <= 0.5 else None
+
+
+def band_range(band: Band, thresholds: Sequence[Threshold]) -> str:
+    """The band's edges in words: "at or below 110 HU"."""
+    edges = sorted(whole_hu(t.hu) for t in thresholds)
+    if not edges:
+        return "no threshold configured"
+    if band is Band.LOW:
+        return f"at or below {edges[0]} HU"
+    if band is Band.ABOVE:
+        return f"above {edges[-1]} HU"
+    return f"above {edges[0]} HU, at or below {edges[-1]} HU"
+
+
+def headline(findings: Findings) -> Headline:
+    """The first line of everything: value and band, or why there is none."""
+    if findings.reason is not None:
+        title = "NO BAND REPORTED" if findings.vertebrae else "NOT MEASURED"
+        return Headline(title=f"{title}: {findings.reason.code}", detail=ascii_text(findings.reason.text))
+    summary = findings.summary
+    if summary is None or summary.attenuation_hu is None or summary.band is None:
+        return Headline(title="NO BAND REPORTED", detail="No level may carry a band.")
+    level = reported_vertebra(findings)
+    name = level_name(level) if level is not None else str(summary.level)
+    statistic = reported_statistic(findings)
+    what = f"{statistic} attenuation" if statistic else "attenuation"
+    value = f"{name}: {whole_hu(summary.attenuation_hu)} HU"
+    detail = f"{what[0].upper()}{what[1:]} of the trabecular {ROI_NAME[summary.roi_kind]}; {band_range(summary.band, summary.thresholds)}."
+    return Headline(title=f"{value} - {BAND_NAME[summary.band]}", detail=detail)
+
+
+def threshold_lines(summary: CtSummary) -> list[str]:
+    """Every threshold with its name and source, low edge first."""
+    ordered = sorted(summary.thresholds, key=lambda t: t.hu)
+    return [ascii_text(f"{t.name}: at or below {whole_hu(t.hu)} HU ({t.source})") for t in ordered]
+
+
+def correction_line(correction: Correction) -> str:
+    """A corrected value, labelled as such and beside the measured one."""
+    return ascii_text(
+        f"{correction.name}: measured {whole_hu(correction.measured_hu)} HU, corrected {whole_hu(correction.corrected_hu)} HU"
+        f" ({correction.source}). Shown for comparison; the band uses the measured value."
+    )
+
+
+def correction_lines(summary: CtSummary | None) -> list[str]:
+    """What was corrected, or that nothing was."""
+    if summary is None:
+        return []
+    return [correction_line(c) for c in summary.corrections] or ["No correction was applied."]
+
+
+def reason_text(reason: Reason) -> str:
+    """Code and sentence of a refusal or an exclusion."""
+    return ascii_text(f"{reason.code}: {reason.text}")
+
+
+def notice_text(notice: Notice) -> str:
+    """Code and sentence of a warning."""
+    return ascii_text(f"{notice.code}: {notice.text}")
+
+
+def level_line(vertebra: VertebraFinding, findings: Findings) -> LevelLine:
+    """One body for a table."""
+    carries = findings.summary is not None and findings.summary.band is not None and reported_vertebra(findings) is vertebra
+    if vertebra.excluded_because is not None:
+        verdict = f"EXCLUDED. {reason_text(vertebra.excluded_because)}"
+    elif not vertebra.used:
+        verdict = "not used"
+    else:
+        verdict = "used, carries the band" if carries else "used"
+    heights = vertebra.heights
+    return LevelLine(
+        name=level_name(vertebra),
+        core=_statistics(vertebra.roi(RoiKind.CORE)),
+        ellipse=_statistics(vertebra.roi(RoiKind.ELLIPSE)),
+        heights=(ABSENT,) * 3 if heights is None else (_mm(heights.anterior_mm), _mm(heights.middle_mm), _mm(heights.posterior_mm)),
+        used=vertebra.used,
+        verdict=verdict,
+        warnings=tuple(notice_text(notice) for notice in vertebra.warnings),
+    )
+
+
+def level_sentence(vertebra: VertebraFinding, findings: Findings) -> str:
+    """One body as one line of text."""
+    line = level_line(vertebra, findings)
+    parts = []
+    for kind, values in ((RoiKind.CORE, line.core), (RoiKind.ELLIPSE, line.ellipse)):
+        roi = vertebra.roi(kind)
+        if roi is not None:
+            density = f", vBMD {one_decimal(roi.vbmd_mg_cm3):.1f} mg/cm3" if roi.vbmd_mg_cm3 is not None else ""
+            parts.append(f"{ROI_NAME[kind]} mean {values[0]}, median {values[1]}, SD {values[2]} HU{density}")
+    if not parts:
+        parts.append("attenuation not measured")
+    if vertebra.heights is not None:
+        parts.append(f"heights anterior/middle/posterior {'/'.join(line.heights)} mm")
+    return " | ".join([f"{line.name}: {line.verdict}", *parts, *(f"WARNING {w}" for w in line.warnings)])
+
+
+def acquisition_text(acquisition: Acquisition) -> str:
+    """How the measured series was made; what the header does not say is said to be missing."""
+    scanner = " ".join(x for x in (acquisition.manufacturer, acquisition.model_name) if x) or "scanner not stated"
+    kvp = f"{acquisition.kvp:g} kVp" if acquisition.kvp is not None else "tube voltage not stated"
+    kernel = f"kernel {acquisition.convolution_kernel}" if acquisition.convolution_kernel else "kernel not stated"
+    thickness = f"{acquisition.slice_thickness_mm:.1f} mm thick" if acquisition.slice_thickness_mm is not None else "thickness not stated"
+    pixel = f"pixel {acquisition.pixel_spacing_mm[0]:.2f} x {acquisition.pixel_spacing_mm[1]:.2f} mm"
+    slices = f"{acquisition.slices} slices every {acquisition.slice_spacing_mm:.1f} mm, {thickness}"
+    because = f" ({acquisition.contrast_because})" if acquisition.contrast_because else ""
+    header = f"header: {acquisition.contrast_header}" if acquisition.contrast_header else "header: none stated"
+    contrast = f"contrast phase by image: {acquisition.contrast_phase}{because}, {header}"
+    series = f"series: {acquisition.series_description}" if acquisition.series_description else "series without description"
+    return ascii_text("; ".join((scanner, kvp, kernel, slices, pixel, contrast, series)))
+
+
+def provenance_lines(findings: Findings, context: ResultContext) -> list[str]:
+    """Software, algorithms and configuration, with their hashes."""
+    lines = [f"Osteon {context.software_version}, configuration sha256 {context.config_sha256}"]
+    lines += [f"Algorithm {m.name} {m.version}, sha256 {m.sha256}, trained on: {m.trained_on}" for m in findings.models]
+    return [ascii_text(line) for line in lines]
+
+
+def skipped_lines(findings: Findings, limit: int = 20) -> list[str]:
+    """What was not used and why, equal reasons gathered; file names stay out (they may name the patient)."""
+    counts: dict[str, int] = {}
+    for skipped in findings.skipped:
+        series = f"{skipped.path}: " if skipped.path.startswith("series ") else ""
+        key = f"{series}{reason_text(skipped.reason)}"
+        counts[key] = counts.get(key, 0) + 1
+    lines = [f"{count} x {key}" if count > 1 else ascii_text(key) for key, count in counts.items()]
+    return lines[:limit] + ([f"and {len(lines) - limit} more reasons"] if len(lines) > limit else [])
+
+
+def research_notice() -> str:
+    """The fixed notice."""
+    return RESEARCH_NOTICE
+
+
+def _statistics(roi: RoiMeasurement | None) -> tuple[str, str, str]:
+    if roi is None:
+        return (ABSENT, ABSENT, ABSENT)
+    a = roi.attenuation
+    return (str(whole_hu(a.mean_hu)), str(whole_hu(a.median_hu)), str(whole_hu(a.sd_hu)))
+
+
+def _mm(value: float) -> str:
+    return f"{one_decimal(value):.1f}"

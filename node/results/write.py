@@ -1,0 +1,110 @@
+"""The one door: findings in, DICOM files out."""
+
+import datetime
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from inference.findings import Findings
+from inference.reading import InstanceHeader
+from inference.tolerant import tolerant
+from node.results.capture import build_capture
+from node.results.objects import ResultContext, ResultKind, ResultObject, WrittenResults
+from node.results.picture import draw_page
+from node.results.seg import build_segmentation, plan_segments
+from node.results.source import Source, read_source, stamp_identity
+from node.results.sr import build_report
+from node.results.text import build_text
+from node.results.uids import ResultKey, derived_uid, result_key
+
+IMPLEMENTATION_CLASS_UID: Final = derived_uid("implementation", "osteon")
+ORDER: Final[tuple[ResultKind, ...]] = ("seg", "sr", "text", "picture")
+
+
+def write_results(
+    findings: Findings, source_headers: Sequence[InstanceHeader], context: ResultContext, out_dir: Path, kinds: Collection[ResultKind]
+) -> WrittenResults:
+    """Write the result objects of one study.
+
+    Parameters
+    ----------
+    findings
+        What the workflow said.
+    source_headers
+        Headers of every instance of the study; those of the measured series must be among them.
+    context
+        Version and configuration.
+    out_dir
+        Created where absent; files of an earlier try are replaced.
+    kinds
+        What is wanted. Without masks only ``text`` can be written. ``sr`` points at the segments of ``seg``, whose UIDs are the same
+        whether or not it is wanted.
+
+    Returns
+    -------
+    WrittenResults
+        In the order in which they should be sent: what is referred to comes first.
+
+    Raises
+    ------
+    PermanentError
+        The source files are gone or are not those that were measured.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with tolerant():
+        source = read_source(findings, source_headers)
+        key = result_key(findings, source.input_uids, context)
+        wanted = [kind for kind in ORDER if kind in kinds and kind in possible_kinds(findings)]
+        png = out_dir / "picture.png" if "picture" in wanted else None
+        datasets = _build(findings, source, key, context, wanted)
+        if png is not None:
+            page = draw_page(findings, context)
+            page.save(png, format="PNG", optimize=False)
+            datasets["picture"] = build_capture(page, findings, source, key, context, _series_number(source, "picture"))
+        now = datetime.datetime.now()
+        objects = tuple(_save(kind, datasets[kind], source, out_dir, now) for kind in wanted)
+    return WrittenResults(objects=objects, picture_png=png)
+
+
+def possible_kinds(findings: Findings) -> frozenset[ResultKind]:
+    """What can be written of these findings: objects that show bodies need bodies on the source slices."""
+    images = findings.images
+    if images is None or not findings.vertebrae or not any(s.family == "body" for s in plan_segments(findings, images)):
+        return frozenset({"text"})
+    return frozenset(ORDER)
+
+
+def _series_number(source: Source, kind: ResultKind) -> int:
+    return source.next_series_number + ORDER.index(kind)
+
+
+def _build(
+    findings: Findings, source: Source, key: ResultKey, context: ResultContext, wanted: Collection[ResultKind]
+) -> dict[ResultKind, Dataset]:
+    built: dict[ResultKind, Dataset] = {}
+    if "seg" in wanted or "sr" in wanted:
+        built["seg"] = segmentation = build_segmentation(findings, source, key, context, _series_number(source, "seg"))
+        if "sr" in wanted:
+            built["sr"] = build_report(findings, source, segmentation, key, context, _series_number(source, "sr"))
+    if "text" in wanted:
+        built["text"] = build_text(findings, source, key, context, _series_number(source, "text"))
+    return built
+
+
+def _save(kind: ResultKind, dataset: Dataset, source: Source, out_dir: Path, now: datetime.datetime) -> ResultObject:
+    """Stamp identity and one common time on an object, and write it whole or not at all."""
+    stamp_identity(dataset, source.identity)
+    for keyword in ("ContentDate", "InstanceCreationDate", "SeriesDate"):
+        setattr(dataset, keyword, now.strftime("%Y%m%d"))
+    for keyword in ("ContentTime", "InstanceCreationTime", "SeriesTime"):
+        setattr(dataset, keyword, now.strftime("%H%M%S"))
+    dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    dataset.file_meta.ImplementationVersionName = "OSTEON"
+    path = out_dir / f"{kind}.dcm"
+    part = path.with_suffix(".part")
+    dataset.save_as(part, enforce_file_format=True)
+    part.replace(path)
+    return ResultObject(kind=kind, sop_class_uid=str(dataset.SOPClassUID), sop_instance_uid=str(dataset.SOPInstanceUID), path=path)
