@@ -1,0 +1,152 @@
+"""Simulated CT of a parametric patient, with the truth that a measuring method is held against."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.volume import Volume
+from training.simulation import abdomen, pelvis, thorax, torso
+from training.simulation.acquisition import Grid, body_labels, make_grid, paint_couch, reconstruct
+from training.simulation.canvas import Canvas
+from training.simulation.parameters import AcquisitionParameters, ContrastPhase, FieldOfView, Kernel, PatientParameters
+from training.simulation.spine import Spine, build_spine, rotation
+from training.simulation.tissue import Tissues, tissues
+from training.simulation.torso import Torso, build_torso
+from training.simulation.truth import LevelTruth, Truth, level_truth
+from training.simulation.vertebra import Bone, make_bone, paint_arch, paint_body, paint_canal, paint_disc, paint_screws
+
+__all__ = [
+    "AcquisitionParameters",
+    "ContrastPhase",
+    "FieldOfView",
+    "Kernel",
+    "LevelTruth",
+    "PatientParameters",
+    "SimulatedCt",
+    "Truth",
+    "simulate_ct",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedCt:
+    """A scan and its truth.
+
+    ``volume`` has slices ascending towards the head. With a tilted gantry its affine is sheared, as the DICOM files say.
+    """
+
+    patient: PatientParameters
+    acquisition: AcquisitionParameters
+    volume: Volume
+    truth: Truth
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Body:
+    patient: PatientParameters
+    spine: Spine
+    torso: Torso
+    table: Tissues
+    bones: tuple[Bone, ...]
+
+
+def simulate_ct(patient: PatientParameters, acquisition: AcquisitionParameters) -> SimulatedCt:
+    """Build the patient, scan, and say what is true. The same arguments give the same bytes."""
+    table = tissues(patient.contrast, acquisition.kvp)
+    spine = build_spine(patient)
+    body = _Body(
+        patient=patient,
+        spine=spine,
+        torso=build_torso(patient, spine),
+        table=table,
+        bones=tuple(make_bone(vertebra, patient, table) for vertebra in spine.vertebrae),
+    )
+    pose = pose_matrix(patient)
+    grid = _grid(body, acquisition, pose)
+    affine = np.linalg.inv(pose) @ grid.fine_affine
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    canvas = Canvas(grid.fine_shape, affine, width_mm=float(steps.mean()))
+    _paint(canvas, body)
+    back = float(body.torso.back.values.max())
+    paint_couch(canvas, grid.fine_affine, (float(pose[0, 3]), float(pose[1, 3]) + back + 4.0))
+    hu = reconstruct(canvas, grid, acquisition, patient.seed)
+    volume = Volume(hu=hu, affine=grid.affine)
+    masks = body_labels(canvas, grid)
+    levels = tuple(
+        level_truth(vertebra, bone, patient, pose, grid, label)
+        for label, (vertebra, bone) in enumerate(zip(spine.vertebrae, body.bones, strict=True), start=1)
+    )
+    seen = {int(value) for value in np.unique(masks)}
+    truth = Truth(levels=tuple(level for level in levels if level.label in seen), bodies=masks, contrast=patient.contrast)
+    return SimulatedCt(patient=patient, acquisition=acquisition, volume=volume, truth=truth)
+
+
+def pose_matrix(patient: PatientParameters) -> NDArray[np.float64]:
+    """(4, 4) anatomical to LPS coordinates: how the patient lies, and where the scanner's zero is."""
+    rng = np.random.default_rng((patient.seed, 5))
+    out = np.eye(4)
+    out[:3, :3] = rotation(patient.tilt_deg, patient.yaw_deg, patient.roll_deg)
+    out[:3, 3] = rng.uniform((-12, -25, -900), (12, 25, -100))
+    return out
+
+
+def coverage_mm(spine: Spine, acquisition: AcquisitionParameters) -> tuple[float, float]:
+    """Lowest and highest slice position, mm above L3, of the field of view."""
+    if acquisition.z_range_mm is not None:
+        return acquisition.z_range_mm
+    bounds = {
+        FieldOfView.ABDOMEN: ("S1", -125.0, "T10", 20.0),
+        FieldOfView.LUMBAR: ("S1", -20.0, "T12", 16.0),
+        FieldOfView.CHEST: ("L2", -16.0, "T1", 18.0),
+        FieldOfView.HEART: ("T10", -14.0, "T6", 12.0),
+        FieldOfView.TRUNK: ("S1", -125.0, "T1", 18.0),
+    }
+    lowest, below, highest, above = bounds[acquisition.field_of_view]
+    return (float(spine.level(lowest).frame.origin[2] + below), float(spine.level(highest).frame.origin[2] + above))
+
+
+def _grid(body: _Body, acquisition: AcquisitionParameters, pose: NDArray[np.float64]) -> Grid:
+    low, high = coverage_mm(body.spine, acquisition)
+    if acquisition.field_of_view is FieldOfView.HEART:
+        place = body.spine.level("T8").frame.origin
+        centre = np.array([18.0, place[1] - 62.0, place[2], 1.0])
+    elif acquisition.field_of_view is FieldOfView.LUMBAR:
+        place = body.spine.level("L3").frame.origin
+        centre = np.array([place[0], place[1] + 12.0, 0.0, 1.0])
+    else:
+        height = np.array([(low + high) / 2], dtype=np.float32)
+        middle = (float(body.torso.front(height)[0]) + float(body.torso.back(height)[0])) / 2
+        centre = np.array([0.0, middle + 8.0, 0.0, 1.0])
+    lps = pose @ centre
+    return make_grid(acquisition, (low + float(pose[2, 3]), high + float(pose[2, 3])), (float(lps[0]), float(lps[1])))
+
+
+def _paint(canvas: Canvas, body: _Body) -> None:
+    """Paint the whole patient, from back to front."""
+    patient, spine, trunk, table = body.patient, body.spine, body.torso, body.table
+    scale = patient.body_scale
+    rng = np.random.default_rng((patient.seed, 17))
+    base = patient.trabecular_hu * table.mineral_factor + table.marrow_gain
+    torso.paint_torso(canvas, trunk, table)
+    torso.paint_muscles(canvas, trunk, spine, table)
+    torso.paint_lungs(canvas, trunk, apex_z=float(spine.level("T1").frame.origin[2] + 10 * scale))
+    thorax.paint_lung_vessels(canvas, trunk, spine, table, rng)
+    thorax.paint_heart(canvas, trunk, spine, table)
+    abdomen.paint_organs(canvas, trunk, spine, table)
+    abdomen.paint_bowel(canvas, trunk, spine, table, rng)
+    thorax.paint_great_vessels(canvas, trunk, spine, table)
+    abdomen.paint_vessels(canvas, trunk, spine, patient, table)
+    thorax.paint_chest_wall(canvas, trunk, spine, table, base)
+    pelvis.paint_hips(canvas, trunk, spine, table, base, patient.hip_prosthesis)
+    paint_canal(canvas, spine, scale)
+    chain = (*spine.vertebrae, spine.sacrum[0])
+    for above, below in pairwise(chain):
+        paint_disc(canvas, above, below)
+    pelvis.paint_sacrum(canvas, spine, table, scale)
+    thorax.paint_ribs(canvas, trunk, spine, patient, table)
+    for label, (vertebra, bone) in enumerate(zip(spine.vertebrae, body.bones, strict=True), start=1):
+        paint_arch(canvas, vertebra, bone, scale)
+        paint_body(canvas, vertebra, bone, scale, label)
+    paint_screws(canvas, spine, patient.screws, scale)

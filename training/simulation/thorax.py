@@ -1,0 +1,192 @@
+"""Ribs, sternum, shoulder blades, heart, great vessels and the vessels of the lungs."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from training.simulation.canvas import Canvas, FloatArray, Frame, Layer, Region
+from training.simulation.parameters import PatientParameters
+from training.simulation.shapes import Capsule, ellipsoid, union
+from training.simulation.spine import Spine, Vertebra, rotation
+from training.simulation.tissue import CARTILAGE_HU, FAT_HU, LUNG_HU, Tissues
+from training.simulation.torso import Torso, paint_union, rod
+
+# Bony length along the curve, mm, T1..T12 (T12 is the patient's own), for body_scale 1.
+_RIB_MM = (110.0, 170.0, 215.0, 250.0, 275.0, 290.0, 300.0, 300.0, 285.0, 260.0, 190.0)
+# Angle round the chest (0 behind, 180 in front) and how far below its vertebra the rib lies there, mm.
+_ANGLES_DEG = (47.0, 68.0, 90.0, 112.0, 132.0, 150.0)
+_DROPS_MM = (20.0, 40.0, 60.0, 76.0, 84.0, 80.0)
+
+
+def rib_points(torso: Torso, vertebra: Vertebra, sign: float, length_mm: float) -> NDArray[np.float64]:
+    """Points (N, 3) about 7 mm apart along one rib, from its head outwards, ``length_mm`` long."""
+    s = torso.scale
+    number = int(vertebra.name[1:]) if vertebra.thoracic else 13
+    slope = (0.25 + 0.75 * min(number - 1, 6) / 6) * (0.75 if number >= 12 else 1.0)
+    back, half = vertebra.depth_mm / 2, vertebra.width_mm / 2
+    lift = 0.38 * vertebra.height_mm if number < 11 else 0.2 * vertebra.height_mm
+    controls = [
+        vertebra.frame.point(sign * (half * 0.86 + 2), back - 2 * s, lift),
+        vertebra.frame.point(sign * 33 * s, back + 17 * s, 0.0),
+    ]
+    for angle, drop in zip(_ANGLES_DEG, _DROPS_MM, strict=True):
+        z = vertebra.frame.origin[2] - drop * slope * s
+        controls.append(_on_cage(torso, np.radians(angle), z, sign))
+    knots = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(controls, axis=0), axis=1))])
+    curve = PchipInterpolator(knots, np.array(controls))
+    dense = np.asarray(curve(np.linspace(0, knots[-1], 200)), dtype=np.float64)
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(dense, axis=0), axis=1))])
+    stations = np.arange(0, min(length_mm, along[-1]), 7.0)
+    return np.stack([np.interp(stations, along, dense[:, axis]) for axis in range(3)], axis=1)
+
+
+def paint_ribs(canvas: Canvas, torso: Torso, spine: Spine, patient: PatientParameters, table: Tissues) -> None:
+    """Paint all ribs, with the cartilage in front of the true ones."""
+    s = patient.body_scale
+    lengths = {f"T{number + 1}": length * s for number, length in enumerate(_RIB_MM)}
+    lengths |= {"T12": patient.t12_rib_mm, "L1": patient.lumbar_rib_mm}
+    for vertebra in spine.vertebrae:
+        for sign in (-1.0, 1.0):
+            length = lengths.get(vertebra.name, 0.0)
+            if length < 15:
+                continue
+            points = rib_points(torso, vertebra, sign, length)
+            flat = np.clip(np.linspace(0, 1, len(points)) * 4, 0, 1)
+            rods = [
+                rod(first, second, (3.3 * s, 3.3 * s), (1.0, 1.0, 1.15 + 0.65 * float(tall)))
+                for first, second, tall in zip(points, points[1:], flat, strict=False)
+            ]
+            inside = 0.7 * vertebra.trabecular_hu + 60
+            for chunk in (rods[i : i + 8] for i in range(0, len(rods), 8)):
+                paint_union(canvas, chunk, table.cortical_bone * 0.9, inside, step_mm=1.0)
+            if vertebra.thoracic and 1 < int(vertebra.name[1:]) < 11:
+                _paint_cartilage(canvas, torso, points[-1], sign)
+
+
+def paint_chest_wall(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues, base_hu: float) -> None:
+    """Paint sternum and shoulder blades."""
+    s = torso.scale
+    top, bottom = spine.level("T3").frame.origin[2], spine.level("T8").frame.origin[2]
+    heights = np.linspace(top, bottom, 6)
+    points = [_on_cage(torso, np.pi, z, 1.0) * np.array([0.0, 1.0, 1.0]) for z in heights]
+    sternum = [rod(a, b, (5 * s, 5 * s), (3.4, 1.0, 1.0)) for a, b in pairwise(points)]
+    paint_union(canvas, sternum, table.cortical_bone * 0.7, 0.7 * base_hu + 40, step_mm=1.2)
+    low, high = spine.level("T7").frame.origin[2], spine.level("T2").frame.origin[2]
+    for sign in (-1.0, 1.0):
+        blade = []
+        for share in np.linspace(0, 1, 5):
+            z = low + share * (high - low)
+            inner, outer = _on_cage(torso, np.radians(48), z, sign), _on_cage(torso, np.radians(52 + 32 * share), z, sign)
+            blade.append(
+                rod(inner + np.array([0, 14, 0]) * s, outer + np.array([sign * 12, 8, 0]) * s, (2.2 * s, 4.0 * s), (1.0, 1.0, 5.5))
+            )
+        paint_union(canvas, blade, table.cortical_bone * 0.8, 200.0, step_mm=1.4)
+
+
+def paint_heart(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> None:
+    """Paint pericardial fat, muscle and four chambers in front of T6 to T10."""
+    s = torso.scale
+    middle = (spine.level("T8").frame.origin + spine.level("T9").frame.origin) / 2
+    front = float(torso.front(np.array([middle[2]], dtype=np.float32))[0])
+    depth = middle[1] - front
+    origin = np.array([20.0 * s, middle[1] - 0.53 * depth, middle[2] + 4 * s])
+    frame = Frame(origin=origin, axes=rotation(25.0, 38.0, 25.0))
+    muscle = table.muscle + (0.35 * (table.portal - table.muscle) if table.portal > 100 else 0.0)
+    parts: list[tuple[tuple[float, float, float], tuple[float, float, float], float]] = [
+        ((0, 0, 0), (54, 44, 62), FAT_HU + 20),
+        ((0, 0, -2), (48, 38, 56), muscle),
+        ((17, 6, -12), (21, 20, 34), table.blood_artery),
+        ((-20, -10, -14), (17, 18, 36), table.right_heart),
+        ((-26, 8, 26), (20, 20, 22), table.right_heart),
+        ((12, 22, 30), (24, 16, 18), table.blood_artery),
+    ]
+    for centre, semi, value in parts:
+        place = Frame(origin=frame.point(*(component * s for component in centre)), axes=frame.axes)
+        _paint_ellipsoid(canvas, place, (semi[0] * s, semi[1] * s, semi[2] * s), value)
+
+
+def paint_great_vessels(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> None:
+    """Paint oesophagus, trachea, superior vena cava, and the thoracic aorta from its root over the arch down to T12."""
+    s = torso.scale
+
+    def before(name: str, left: float, forward: float) -> NDArray[np.float64]:
+        vertebra = spine.level(name)
+        place: NDArray[np.float64] = vertebra.frame.origin + np.array([left * s, -vertebra.depth_mm / 2 - forward * s, 0.0])
+        return place
+
+    aorta = [before("T12", 10, 11), before("T11", 13, 11), before("T10", 17, 9), before("T9", 20, 7), before("T8", 23, 4)]
+    aorta += [before("T7", 25, 3), before("T6", 26, 3), before("T5", 26, 5), before("T4", 22, 14), before("T4", 6, 38)]
+    aorta += [before("T5", -10, 52), before("T6", -14, 58), before("T7", -6, 60)]
+    _paint_tube(canvas, aorta, 12.5 * s, table.blood_artery, table.muscle)
+    cava = [before("T2", -26, 36), before("T4", -27, 44), before("T6", -26, 46), before("T7", -26, 44)]
+    _paint_tube(canvas, cava, 9.0 * s, table.right_heart, table.muscle)
+    trunk = [before("T7", 16, 66), before("T6", 20, 56), before("T5", 14, 42)]
+    _paint_tube(canvas, [*trunk], 13.0 * s, table.right_heart, table.muscle)
+    _paint_tube(canvas, [before("T6", -40, 28), before("T6", 40, 28)], 9.0 * s, table.right_heart, table.muscle)
+    gullet = [before(name, 2 if name > "T4" else 4, 8) for name in ("T1", "T3", "T5", "T7")] + [before("T9", 4, 12), before("T11", 14, 30)]
+    _paint_tube(canvas, gullet, 6.5 * s, table.muscle - 12, table.muscle)
+    _paint_tube(canvas, [before("T1", 0, 20), before("T3", 0, 20), before("T5", -3, 22)], 8.5 * s, -960.0, table.muscle)
+    for sign in (-1.0, 1.0):
+        _paint_tube(canvas, [before("T5", -3, 22), before("T6", sign * 34, 20)], 6.5 * s, -960.0, table.muscle)
+
+
+def paint_lung_vessels(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues, rng: np.random.Generator) -> None:
+    """Scatter branching vessels through both lungs; only where the canvas already shows lung."""
+    s = torso.scale
+    hilum = spine.level("T6").frame.origin
+    rods: list[Capsule] = []
+    for sign in (-1.0, 1.0):
+        root = hilum + np.array([sign * 34, -45, 0]) * s
+        for _ in range(26):
+            direction = rng.normal(size=3) * np.array([0.7, 1.0, 1.3]) + np.array([sign * 0.7, 0.15, -0.2])
+            direction /= np.linalg.norm(direction)
+            reach = rng.uniform(45, 105) * s
+            middle = root + direction * reach * 0.5
+            rods.append(rod(root, middle, (3.8 * s, 2.4 * s)))
+            for _ in range(3):
+                bend = direction + rng.normal(scale=0.45, size=3)
+                rods.append(rod(middle, middle + bend / np.linalg.norm(bend) * reach * 0.55, (1.9 * s, 0.7)))
+    value = table.right_heart
+    for chunk in (rods[i : i + 4] for i in range(0, len(rods), 4)):
+        found = union(canvas, chunk)
+        if found is not None:
+            box, distance = found
+            outside = np.where(canvas.hu[box] < LUNG_HU + 60, np.float32(0), np.float32(50))
+            canvas.blend(box, [(distance + outside, value)])
+
+
+def _on_cage(torso: Torso, angle: float, z: float, sign: float) -> NDArray[np.float64]:
+    """A point of the rib cage: in the wall, ``angle`` round from behind."""
+    height = np.array([z], dtype=np.float32)
+    front, back, half = (float(profile(height)[0]) for profile in (torso.front, torso.back, torso.half_width))
+    fat = float(torso.fat(height)[0])
+    middle, depth = (front + back) / 2, (back - front) / 2
+    sine, cosine = np.sin(angle), np.cos(angle)
+    radius = 1 / np.sqrt(0.6 + 0.4 * (sine**4 + cosine**4))
+    thickness = fat * (0.85 + 0.35 * cosine) + 6.5
+    x = sign * (half * radius - thickness) * sine
+    y = middle + (depth * radius - thickness) * cosine
+    return np.array([x + float(torso.spine_x(height)[0]) * max(cosine, 0.0), y, z])
+
+
+def _paint_cartilage(canvas: Canvas, torso: Torso, end: NDArray[np.float64], sign: float) -> None:
+    s = torso.scale
+    target = _on_cage(torso, np.radians(172), float(end[2]) + 35 * s, sign)
+    middle = _on_cage(torso, np.radians(158), float(end[2]) + 8 * s, sign)
+    rods = [rod(end, middle, (3.6 * s, 3.6 * s), (1.0, 1.0, 1.6)), rod(middle, target, (3.6 * s, 3.6 * s), (1.0, 1.0, 1.6))]
+    paint_union(canvas, rods, CARTILAGE_HU)
+
+
+def _paint_ellipsoid(canvas: Canvas, frame: Frame, semi: tuple[float, float, float], value: float) -> None:
+    def layers(left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> Sequence[Layer]:
+        return [(ellipsoid(left, posterior, cranial, semi), value)]
+
+    canvas.paint(Region(frame=frame, low=(-semi[0], -semi[1], -semi[2]), high=semi), layers)
+
+
+def _paint_tube(canvas: Canvas, points: Sequence[NDArray[np.float64]], radius: float, inside: float, wall: float) -> None:
+    rods = [rod(first, second, (radius, radius)) for first, second in pairwise(points)]
+    paint_union(canvas, rods, wall, inside, step_mm=1.3)

@@ -1,0 +1,153 @@
+"""What is true about a simulated scan, level by level; independent of noise, kernel and grid wherever that can be."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.simulation.acquisition import Grid
+from training.simulation.parameters import ContrastPhase, PatientParameters
+from training.simulation.spine import Vertebra
+from training.simulation.vertebra import Bone, body_region, interior_points, trabecular_hu
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelTruth:
+    """One body.
+
+    Attributes
+    ----------
+    name, label
+        Level, and its value in :attr:`Truth.bodies`.
+    trabecular_hu, trabecular_median_hu
+        Mean and median over the trabecular bone at least 3 mm inside the cortex, before noise, at this tube voltage and contrast
+        phase; with the basivertebral vein, and with a focus or cement where there is one. None in a body too flat to have any.
+    anterior_mm, middle_mm, posterior_mm
+        Heights of the body.
+    centre_lps_mm
+        Its centre.
+    cranial, anterior
+        LPS unit vectors of its own frame.
+    whole
+        Entirely inside the field of view.
+    altered
+        Why a method should not use this level: ``cement``, ``screws``, ``fracture``, ``focus``.
+    """
+
+    name: str
+    label: int
+    trabecular_hu: float | None
+    trabecular_median_hu: float | None
+    anterior_mm: float
+    middle_mm: float
+    posterior_mm: float
+    centre_lps_mm: tuple[float, float, float]
+    cranial: tuple[float, float, float]
+    anterior: tuple[float, float, float]
+    whole: bool
+    altered: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """The levels that at least one voxel of the scan shows, head to foot, and their mask.
+
+    ``bodies`` is uint8 on the volume's grid: vertebral bodies with their cortex, no arch, no disc; the value is a level's ``label``.
+    """
+
+    levels: tuple[LevelTruth, ...]
+    bodies: NDArray[np.uint8]
+    contrast: ContrastPhase
+
+    def level(self, name: str) -> LevelTruth | None:
+        """The truth about a level, or None where it is out of view."""
+        return next((level for level in self.levels if level.name == name), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, without the mask."""
+        return {
+            "contrast": str(self.contrast),
+            "levels": [
+                {
+                    "level": level.name,
+                    "label": level.label,
+                    "whole": level.whole,
+                    "altered": list(level.altered),
+                    "trabecular_hu": _rounded(level.trabecular_hu),
+                    "trabecular_median_hu": _rounded(level.trabecular_median_hu),
+                    "height_mm": {
+                        "anterior": round(level.anterior_mm, 2),
+                        "middle": round(level.middle_mm, 2),
+                        "posterior": round(level.posterior_mm, 2),
+                    },
+                    "centre_lps_mm": [round(value, 2) for value in level.centre_lps_mm],
+                }
+                for level in self.levels
+            ],
+        }
+
+
+def level_truth(
+    vertebra: Vertebra, bone: Bone, patient: PatientParameters, pose: NDArray[np.float64], grid: Grid, label: int
+) -> LevelTruth:
+    """The truth about one body, from its analytic description alone."""
+    points = interior_points(vertebra)
+    values = trabecular_hu(vertebra, bone, *points).astype(np.float64)
+    enough = values.size >= 30
+    rotated = pose[:3, :3] @ vertebra.frame.axes
+    return LevelTruth(
+        name=vertebra.name,
+        label=label,
+        trabecular_hu=float(values.mean()) if enough else None,
+        trabecular_median_hu=float(np.median(values)) if enough else None,
+        anterior_mm=vertebra.anterior_mm,
+        middle_mm=vertebra.middle_mm,
+        posterior_mm=vertebra.posterior_mm,
+        centre_lps_mm=_triple(pose[:3, :3] @ vertebra.frame.origin + pose[:3, 3]),
+        cranial=_triple(rotated[:, 2]),
+        anterior=_triple(-rotated[:, 1]),
+        whole=_inside(vertebra, pose, grid),
+        altered=_altered(vertebra.name, patient),
+    )
+
+
+def write_truth(truths: Mapping[str, Truth], path: Path) -> Path:
+    """Write ``truth.json``: the truth of each study by its Study Instance UID."""
+    text = json.dumps({"simulated": True, "studies": {uid: truth.as_dict() for uid, truth in truths.items()}}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def _altered(name: str, patient: PatientParameters) -> tuple[str, ...]:
+    fractured = patient.wedge.get(name, 0.0) > 0.2 or patient.crush.get(name, 0.0) > 0.2
+    named = {
+        "cement": name in patient.cement,
+        "screws": name in patient.screws,
+        "fracture": fractured,
+        "focus": name in patient.dense_focus,
+    }
+    return tuple(reason for reason, present in named.items() if present)
+
+
+def _inside(vertebra: Vertebra, pose: NDArray[np.float64], grid: Grid) -> bool:
+    """All points of the body's rim lie inside the outermost voxel centres."""
+    region = body_region(vertebra)
+    half = [(high - low) / 2 - 1.0 for low, high in zip(region.low, region.high, strict=True)]
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    rim = [(half[0] * np.cos(a), half[1] * np.sin(a), sign * half[2]) for a in angles for sign in (-1, 1)]
+    points = np.array([vertebra.frame.point(*point) for point in rim])
+    lps = points @ pose[:3, :3].T + pose[:3, 3]
+    indices = (lps - grid.affine[:3, 3]) @ np.linalg.inv(grid.affine[:3, :3]).T
+    return bool(np.all(indices >= 0) and np.all(indices <= np.array(grid.shape) - 1))
+
+
+def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    return (float(values[0]), float(values[1]), float(values[2]))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
