@@ -1,0 +1,89 @@
+"""Stored values to Hounsfield units, and whether the result can be a patient."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from inference.errors import ReasonCode, Refusal
+
+FILL_HU = -1024
+"""Written where the scanner measured nothing: padding, and outside a resampled field of view."""
+MAX_STEP_HU = 4.0
+"""One grey level may not be coarser than this: 8-bit copies of CT images cannot tell 90 HU from 110 HU."""
+_TISSUE_PADDING_HU = -900.0
+_LIMITS = np.iinfo(np.int16)
+
+
+def attenuation_hu(stored: NDArray[np.integer], dataset: Dataset, name: str, out: NDArray[np.int16]) -> None:
+    """Rescale one image (rows, columns) to HU with its own slope and intercept (PS3.3 C.11.1.1.2), into ``out``.
+
+    Padding pixels (PS3.3 C.7.5.1.1.2) become -1024 HU, unless the padding value could be tissue (above -900 HU): some converters write
+    0. Values below -1024 HU, which no matter has, become -1024 as well.
+
+    Raises
+    ------
+    Refusal
+        ``RESCALE_MISSING`` without slope and intercept; ``IMPLAUSIBLE_HU`` where the slope is 0, negative or too coarse.
+    """
+    slope, intercept = _rescale(dataset, name)
+    if slope == 1.0 and intercept.is_integer():
+        values = stored.astype(np.int32)
+        values += int(intercept)
+    else:
+        values = np.rint(stored.astype(np.float64) * slope + intercept)
+    padding = _padding(stored, dataset, slope, intercept)
+    np.clip(values, FILL_HU, _LIMITS.max, out=values)
+    if padding is not None:
+        values[padding] = FILL_HU
+    out[...] = values
+
+
+def _rescale(dataset: Dataset, name: str) -> tuple[float, float]:
+    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    if slope is None or intercept is None:
+        why = "a Modality LUT, which is not read" if "ModalityLUTSequence" in dataset else "no Rescale Slope and Intercept"
+        raise Refusal(ReasonCode.RESCALE_MISSING, f"{name} has {why}: its values are not known to be HU.")
+    slope, intercept = float(slope), float(intercept)
+    if not (math.isfinite(intercept) and 0 < slope <= MAX_STEP_HU):
+        raise Refusal(ReasonCode.IMPLAUSIBLE_HU, f"{name}: Rescale Slope {slope:g}, so one grey level is no usable step in HU.")
+    return slope, intercept
+
+
+def _padding(stored: NDArray[np.integer], dataset: Dataset, slope: float, intercept: float) -> NDArray[np.bool_] | None:
+    """Where the scanner filled in; None where nothing has to change."""
+    value = dataset.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = sorted(_as_stored(int(end), stored.dtype) for end in (value, limit if isinstance(limit, int) else value))
+    if ends[1] * slope + intercept > _TISSUE_PADDING_HU and ends[1] * slope + intercept < _LIMITS.max // 2:
+        return None
+    return np.asarray((stored >= ends[0]) & (stored <= ends[1]), dtype=np.bool_)
+
+
+def _as_stored(value: int, dtype: np.dtype[np.integer]) -> int:
+    """The padding value as the pixels hold it: US 63536 is SS -2000, and senders confuse the two."""
+    bits = dtype.itemsize * 8
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if dtype.kind == "i" and value >= 1 << (bits - 1) else value
+
+
+def check_plausible(hu: NDArray[np.int16]) -> None:
+    """Refuse a volume whose values cannot be HU of a body.
+
+    Every body, even cropped to the spine, holds fat or gas (below -50 HU) and soft tissue (-150 to 200 HU). Stored values taken for HU
+    hold nothing below 0; an intercept applied twice leaves no soft tissue.
+
+    Raises
+    ------
+    Refusal
+        ``IMPLAUSIBLE_HU``.
+    """
+    sample = hu[:: max(1, hu.shape[0] // 64), ::4, ::4] if hu.size > 1_000_000 else hu
+    low = float(np.mean(sample < -50))
+    soft = float(np.mean((sample > -150) & (sample < 200)))
+    if low < 0.0005 or soft < 0.005:
+        text = f"{low:.2%} of the values lie below -50 HU and {soft:.2%} between -150 and 200 HU; a body holds fat or gas, and soft tissue."
+        raise Refusal(ReasonCode.IMPLAUSIBLE_HU, f"The values cannot be Hounsfield units: {text}")

@@ -1,0 +1,80 @@
+"""Resampling on regular grids. The one door to SimpleITK.
+
+Grids are described by a shape (slices, rows, columns) and an affine (4, 4) from array indices to LPS mm. SimpleITK images cannot be
+sheared, so images live in index space (spacing 1, origin 0) and an affine transform carries indices of one grid to indices of the other.
+"""
+
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+sitk: Any = SimpleITK
+"""Without types of its own."""
+
+Shape = tuple[int, int, int]
+
+
+def upright_grid(affine: NDArray[np.float64], shape: Shape) -> tuple[NDArray[np.float64], Shape]:
+    """A right-angled grid around a sheared one.
+
+    Slices of the new grid are perpendicular to the line on which the source images are stacked, which for a tilted gantry is the
+    table. Spacings stay those of the source: between image centres along that line, between rows, between columns.
+
+    Returns
+    -------
+    affine, shape
+        Of the smallest such grid that holds every source voxel.
+    """
+    steps = affine[:3, :3]
+    lengths = np.linalg.norm(steps, axis=0)
+    up = steps[:, 0] / lengths[0]
+    along_row = steps[:, 2] - (steps[:, 2] @ up) * up
+    along_row /= np.linalg.norm(along_row)
+    down_column = np.cross(up, along_row)
+    if down_column @ steps[:, 1] < 0:
+        down_column = -down_column
+    axes = np.stack([up * lengths[0], down_column * lengths[1], along_row * lengths[2]], axis=1)
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in shape], indexing="ij")).reshape(3, -1)
+    inside = np.linalg.inv(axes) @ (steps @ corners)
+    low, high = np.floor(inside.min(axis=1) + 1e-6), np.ceil(inside.max(axis=1) - 1e-6)
+    upright = np.eye(4)
+    upright[:3, :3] = axes
+    upright[:3, 3] = affine[:3, 3] + axes @ low
+    size = (high - low).astype(int) + 1
+    return upright, (int(size[0]), int(size[1]), int(size[2]))
+
+
+def resample_upright(
+    hu: NDArray[np.int16], affine: NDArray[np.float64], upright_affine: NDArray[np.float64], upright_shape: Shape, *, fill: int
+) -> NDArray[np.int16]:
+    """Attenuation of one grid on another, linear between voxels; ``fill`` outside."""
+    return _resample(hu, affine, upright_affine, upright_shape, sitk.sitkLinear, fill).astype(np.int16, copy=False)
+
+
+def resample_mask_nearest(
+    mask: NDArray[np.uint8], affine: NDArray[np.float64], other_affine: NDArray[np.float64], other_shape: Shape
+) -> NDArray[np.uint8]:
+    """A label mask of one grid on another, nearest neighbour; 0 outside."""
+    return _resample(mask, affine, other_affine, other_shape, sitk.sitkNearestNeighbor, 0).astype(np.uint8, copy=False)
+
+
+def _resample(
+    array: NDArray[np.int16] | NDArray[np.uint8],
+    affine: NDArray[np.float64],
+    other_affine: NDArray[np.float64],
+    other_shape: Shape,
+    interpolator: int,
+    fill: int,
+) -> NDArray[np.generic]:
+    transform = sitk.AffineTransform(3)
+    from_other = np.linalg.inv(affine) @ other_affine
+    transform.SetMatrix(from_other[:3, :3][::-1, ::-1].ravel().tolist())
+    transform.SetTranslation(from_other[:3, 3][::-1].tolist())
+    resample = sitk.ResampleImageFilter()
+    resample.SetSize([int(size) for size in reversed(other_shape)])
+    resample.SetTransform(transform)
+    resample.SetInterpolator(interpolator)
+    resample.SetDefaultPixelValue(float(fill))
+    return np.asarray(sitk.GetArrayFromImage(resample.Execute(sitk.GetImageFromArray(array))))
