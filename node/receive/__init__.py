@@ -1,0 +1,1 @@
+"""How instances come in. Nothing here imports torch, SimpleITK or highdicom."""
