@@ -64,17 +64,36 @@ def nifti_to_dicom(
 
     UIDs follow from the file's folder, its name, the patient and the series description: the same call writes the same study.
     """
-    volume, affine = on_lps_grid(ct_path)
-    stored = np.clip(np.rint(volume) - INTERCEPT_HU, -32768, 32767).astype(np.int16)
-    identity = (ct_path.parent.name, ct_path.name, patient_id)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    for index, plane in enumerate(stored):
-        dataset = _slice(plane, affine, index, identity, series_description)
-        dataset.PatientID = patient_id
-        dataset.PatientName = f"{patient_id}^Real"
+
+    def describe(dataset: Dataset, index: int) -> None:
         dataset.StudyDescription = study_description
         dataset.KVP = "" if kvp is None else str(kvp)
         dataset.ConvolutionKernel = convolution_kernel
+        if edit is not None:
+            edit(dataset, index)
+
+    hu, affine = on_lps_grid(ct_path)
+    identity = (ct_path.parent.name, ct_path.name, patient_id)
+    return write_ct(hu, affine, out_dir, identity=identity, series_description=series_description, edit=describe)
+
+
+def write_ct(
+    hu: NDArray[np.generic],
+    affine: NDArray[np.float64],
+    out_dir: Path,
+    *,
+    identity: tuple[str, ...] = ("made", "up", "MADE-1"),
+    series_description: str = "ABDOMEN NATIVE",
+    edit: EditSlice | None = None,
+) -> Path:
+    """Write attenuation (slices, rows, columns) as a CT series; the last part of ``identity`` is the Patient ID.
+
+    The affine to LPS mm may be sheared: each image is then placed by its own position, as a tilted gantry does.
+    """
+    stored = np.clip(np.rint(hu) - INTERCEPT_HU, -32768, 32767).astype(np.int16)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for index, plane in enumerate(stored):
+        dataset = _slice(plane, affine, index, identity, series_description)
         if edit is not None:
             edit(dataset, index)
         dataset.save_as(out_dir / f"{index:04d}.dcm", enforce_file_format=True)
@@ -111,9 +130,13 @@ def _slice(
     dataset.Manufacturer = "SIEMENS"
     dataset.ManufacturerModelName = "Written from NIfTI"
     dataset.SeriesDescription = series_description
+    dataset.PatientID = identity[-1]
+    dataset.PatientName = f"{identity[-1]}^Real"
     dataset.PatientBirthDate = ""
     dataset.PatientSex = ""
     dataset.PatientPosition = "HFS"
+    dataset.KVP = "120"
+    dataset.ConvolutionKernel = "B30f"
     dataset.SliceThickness = f"{steps[0]:.6g}"
     dataset.SeriesNumber = 2
     dataset.AcquisitionNumber = 1

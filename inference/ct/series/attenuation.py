@@ -73,8 +73,8 @@ def _as_stored(value: int, dtype: np.dtype[np.integer]) -> int:
 def check_plausible(hu: NDArray[np.int16]) -> None:
     """Refuse a volume whose values cannot be HU of a body.
 
-    Every body, even cropped to the spine, holds fat or gas (below -50 HU) and soft tissue (-150 to 200 HU). Stored values taken for HU
-    hold nothing below 0; an intercept applied twice leaves no soft tissue.
+    Every body, even cropped to the spine, holds fat, lung or gas (-1000 to -50 HU) and soft tissue (-150 to 200 HU). Stored values
+    taken for HU hold nothing below 0 but padding; an intercept applied twice leaves no soft tissue.
 
     Raises
     ------
@@ -82,8 +82,8 @@ def check_plausible(hu: NDArray[np.int16]) -> None:
         ``IMPLAUSIBLE_HU``.
     """
     sample = hu[:: max(1, hu.shape[0] // 64), ::4, ::4] if hu.size > 1_000_000 else hu
-    low = float(np.mean(sample < -50))
+    low = float(np.mean((sample > -1000) & (sample < -50)))
     soft = float(np.mean((sample > -150) & (sample < 200)))
-    if low < 0.0005 or soft < 0.005:
-        text = f"{low:.2%} of the values lie below -50 HU and {soft:.2%} between -150 and 200 HU; a body holds fat or gas, and soft tissue."
+    if low < 0.0005 or soft < 0.02:
+        text = f"{low:.2%} of the values are fat, lung or gas (-1000 to -50 HU) and {soft:.2%} soft tissue (-150 to 200 HU)."
         raise Refusal(ReasonCode.IMPLAUSIBLE_HU, f"The values cannot be Hounsfield units: {text}")

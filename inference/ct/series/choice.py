@@ -16,6 +16,7 @@ from inference.reading import InstanceHeader
 MIN_COVERAGE_MM = 25.0
 """The height of one vertebral body."""
 AXIAL_WITHIN_DEG = 30.0
+_LISTED = 5
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 _MULTIFRAME_CT = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
@@ -81,8 +82,9 @@ class SeriesChoice:
             return Refusal(nearest[0].code, " ".join(dict.fromkeys(reason.text for reason in nearest)))
         if reasons and len({reason.code for reason in reasons}) == 1:
             return Refusal(reasons[0].code, reasons[0].text)
-        text = " ".join(f"{reason.code}: {reason.text}" for reason in dict.fromkeys(nearest or reasons))
-        return Refusal(ReasonCode.NO_SUITABLE_SERIES, f"No series can be measured. {text}".strip())
+        listed = [f"{reason.code}: {reason.text}" for reason in dict.fromkeys(nearest or reasons)]
+        more = f" And {len(listed) - _LISTED} more." if len(listed) > _LISTED else ""
+        return Refusal(ReasonCode.NO_SUITABLE_SERIES, f"No series can be measured. {' '.join(listed[:_LISTED])}{more}".strip())
 
 
 _NEARLY = frozenset(
@@ -98,6 +100,7 @@ _NEARLY = frozenset(
         ReasonCode.DUPLICATE_POSITIONS,
         ReasonCode.GANTRY_TILT,
         ReasonCode.RESCALE_MISSING,
+        ReasonCode.MULTIFRAME_NOT_READ,
     }
 )
 """Reasons of images that were at least CT slices as reconstructed; localizers and captures beside them explain nothing."""

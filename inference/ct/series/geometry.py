@@ -30,9 +30,9 @@ class StackGeometry:
     Attributes
     ----------
     layers
-        Indices of the images at each position, along the normal; more than one where images lie at the same position.
+        Indices of the images at each position, towards the head; more than one where images lie at the same position.
     affine
-        (4, 4) LPS mm of (slice, row, column); sheared where ``tilt_deg`` is not 0.
+        (4, 4) LPS mm of (slice, row, column), slices towards the head; sheared where ``tilt_deg`` is not 0.
     spacing_mm
         Distance between neighbouring image planes, along the normal.
     tilt_deg
@@ -88,6 +88,8 @@ def stack_geometry(headers: Sequence[InstanceHeader]) -> StackGeometry:
         20 degrees, unevenly, or with gaps).
     """
     axes = plane_axes(headers[0].image_orientation)
+    if axes[2, 2] < 0:
+        axes[2] = -axes[2]
     spacing = headers[0].pixel_spacing_mm
     if len(spacing) != 2 or not all(0.05 <= step <= 10 for step in spacing):
         raise Refusal(ReasonCode.SPACING_MISSING, "Pixel Spacing is missing, zero or no pixel size of a CT.")
@@ -104,7 +106,7 @@ def stack_geometry(headers: Sequence[InstanceHeader]) -> StackGeometry:
     uneven = _unevenness(first @ axes[2], numbers)
     _check_in_plane(first, axes, tilt, uneven)
     if uneven:
-        raise uneven
+        raise Refusal(uneven.code, f"{uneven.text}{_said_of_duplicates(layers)}")
     slices = len(layers) - 1
     step = (first[-1] - first[0]) / slices
     if not tilt:
@@ -120,6 +122,11 @@ def _layers(along_mm: NDArray[np.float64]) -> tuple[tuple[int, ...], ...]:
     order = np.argsort(along_mm, kind="stable")
     new = np.diff(along_mm[order]) > SAME_POSITION_MM
     return tuple(tuple(int(i) for i in part) for part in np.split(order, np.flatnonzero(new) + 1))
+
+
+def _said_of_duplicates(layers: Sequence[Sequence[int]]) -> str:
+    repeated = sum(len(layer) > 1 for layer in layers)
+    return f" {repeated} position(s) hold several images." if repeated else ""
 
 
 def _tilt_deg(positions: NDArray[np.float64], axes: NDArray[np.float64]) -> float:

@@ -24,7 +24,7 @@ class LoadedSeries:
     Attributes
     ----------
     volume
-        Attenuation on a right-angled grid; slices ascend along the normal of the source images.
+        Attenuation on a right-angled grid; slices ascend towards the head.
     acquisition
         ``contrast_phase`` is ``"unknown"``: the image has not been looked at yet.
     source_paths
