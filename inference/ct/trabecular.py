@@ -120,7 +120,7 @@ class BodyExtents:
 def body_extents(crop: BodyCrop) -> BodyExtents | None:
     """Robust extents of a body (2nd to 98th percentile of its voxels), or None where it has hardly any voxels.
 
-    Depth and height are those near the midline: the posterior wall and the endplates are curved.
+    Each is taken near the middle of the other two: walls and endplates are curved.
     """
     if len(crop.frame_mm) < 50:
         return None
@@ -134,7 +134,8 @@ def body_extents(crop: BodyCrop) -> BodyExtents | None:
     if (middle & slab).sum() < 10:
         return None
     back, front = np.percentile(anterior[middle & slab], (2, 98))
-    right_wall, left_wall = np.percentile(left[slab], (1, 99))
+    waist = np.abs(anterior - (back + front) / 2) < 0.2 * (front - back)
+    right_wall, left_wall = np.percentile(left[waist & slab], (2, 98))
     return BodyExtents(
         anterior_mm=(float(back), float(front)), left_mm=(float(right_wall), float(left_wall)), cranial_mm=(float(low), float(high))
     )

@@ -1,0 +1,237 @@
+"""CT: from the headers of a study to the attenuation of its vertebrae."""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from inference.ct.acquisition import acquisition_notices
+from inference.ct.calibration import calibrated, find_entry, other_voltage_notice
+from inference.ct.contrast import PhaseEstimate, estimate_phase
+from inference.ct.measure import Measured, measure_bodies
+from inference.ct.options import CtOptions
+from inference.ct.quality import assess
+from inference.ct.segmentation import get_segmenter
+from inference.ct.segmentation.base import Segmentation, Segmenter
+from inference.ct.series import CandidateSeries, LoadedSeries, SeriesChoice, choose_series, load_series
+from inference.ct.summary import Verdict, summarise
+from inference.errors import ReasonCode, Refusal
+from inference.findings import Acquisition, CtImages, Findings, Notice, Outcome, Reason, SkippedFile, VertebraFinding
+from inference.identity import check_identity
+from inference.reading import InstanceHeader
+from inference.tolerant import read_dataset
+
+MAX_TRIED = 3
+"""Series that are segmented before a study is given up."""
+FURTHER_MM = 40.0
+"""A series shows another part of the spine when it reaches this much further than what was measured."""
+_ELSEWHERE = frozenset({ReasonCode.L1_NOT_IN_VIEW, ReasonCode.LEVEL_UNCERTAIN, ReasonCode.NO_USABLE_LEVEL})
+"""Refusals that another part of the spine may lift."""
+
+
+@dataclass
+class _Clock:
+    """Seconds spent per step, summed over the series that were tried."""
+
+    started: float = field(default_factory=time.perf_counter)
+    spent_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("reading", "segmentation", "measurement"), 0.0))
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count what happens inside as the step ``name``, also when it is refused."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent_s[name] += time.perf_counter() - begun
+
+    def timings_s(self) -> dict[str, float]:
+        """Every step, and ``total``."""
+        return {**self.spent_s, "total": time.perf_counter() - self.started}
+
+
+def run(headers: Sequence[InstanceHeader], options: CtOptions) -> Findings:
+    """Measure one CT study.
+
+    The best series is measured. Where it cannot be read or segmented the next one is; where it shows no level that may carry a band,
+    one that shows another part of the spine is. Of several refusals the best series' own is the study's reason.
+
+    Parameters
+    ----------
+    headers
+        Every instance of the study, with its path.
+
+    Returns
+    -------
+    Findings
+        Never raises a Refusal: a refused study has its reason.
+    """
+    clock = _Clock()
+    uid = headers[0].study_instance_uid
+    notices: tuple[Notice, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
+    try:
+        notices = check_identity(headers)
+        with clock.step("reading"):
+            choice = choose_series(headers)
+        skipped = choice.skipped
+        findings = _measure_best(uid, choice, options, clock)
+    except Refusal as refusal:
+        findings = Findings(study_instance_uid=uid, workflow="ct", outcome=Outcome.REFUSED, reason=_reason(refusal))
+    warnings = (*notices, *findings.warnings)
+    outcome = Outcome.RESULT_WITH_WARNINGS if warnings and findings.outcome is Outcome.RESULT else findings.outcome
+    return dataclasses.replace(
+        findings, outcome=outcome, warnings=warnings, skipped=(*skipped, *findings.skipped), timings_s=clock.timings_s()
+    )
+
+
+def _reason(refusal: Refusal) -> Reason:
+    return Reason(code=refusal.code, text=refusal.text)
+
+
+def _measure_best(uid: str, choice: SeriesChoice, options: CtOptions, clock: _Clock) -> Findings:
+    """Findings of the first series that gives a band, else of the best one.
+
+    Raises
+    ------
+    Refusal
+        No series could be read and segmented.
+    """
+    segmenter = get_segmenter(options.segmenter, max_slice_spacing_mm=options.max_slice_spacing_mm)
+    refused: dict[int, Refusal] = {}
+    kept: tuple[int, Findings] | None = None
+    for index, candidate in enumerate(choice.candidates):
+        if len(refused) + (kept is not None) >= MAX_TRIED:
+            break
+        if kept is not None and not _reaches_further(candidate, choice.candidates[kept[0]]):
+            continue
+        try:
+            findings = _measure_series(uid, candidate, segmenter, options, clock)
+        except Refusal as refusal:
+            refused[index] = refusal
+            continue
+        if findings.reason is None or kept is None:
+            kept = (index, findings)
+        else:
+            refused[index] = Refusal(findings.reason.code, findings.reason.text)
+        if findings.reason is None or findings.reason.code not in _ELSEWHERE:
+            break
+    if kept is None:
+        raise next(iter(refused.values()), choice.refusal())
+    used, findings = kept
+    return dataclasses.replace(findings, skipped=_not_used(choice, used, refused))
+
+
+def _not_used(choice: SeriesChoice, used: int, refused: dict[int, Refusal]) -> tuple[SkippedFile, ...]:
+    """Why each other candidate was not used: its own refusal, or that another was preferred."""
+    tried = tuple(
+        SkippedFile(path=f"series {choice.candidates[index].series_instance_uid}", reason=_reason(refusal))
+        for index, refusal in refused.items()
+    )
+    left = tuple(candidate for index, candidate in enumerate(choice.candidates) if index not in refused)
+    return (*tried, *dataclasses.replace(choice, candidates=left).not_chosen(choice.candidates[used]))
+
+
+def _reaches_further(candidate: CandidateSeries, measured: CandidateSeries) -> bool:
+    """Whether a series shows a part of the spine that the measured one does not."""
+    low, high = _reach_mm(candidate)
+    measured_low, measured_high = _reach_mm(measured)
+    return low < measured_low - FURTHER_MM or high > measured_high + FURTHER_MM
+
+
+def _reach_mm(candidate: CandidateSeries) -> tuple[float, float]:
+    """Lowest and highest z of the slices (LPS, mm)."""
+    first = float(candidate.geometry.affine[2, 3])
+    last = first + float(candidate.geometry.affine[2, 0]) * (len(candidate.geometry.layers) - 1)
+    return (min(first, last), max(first, last))
+
+
+def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, options: CtOptions, clock: _Clock) -> Findings:
+    """Read, segment and measure one series.
+
+    Raises
+    ------
+    Refusal
+        It cannot be read or segmented.
+    """
+    with clock.step("reading"):
+        loaded = load_series(candidate, max_slice_spacing_mm=options.max_slice_spacing_mm)
+    with clock.step("segmentation"):
+        segmentation = segmenter.segment(loaded.volume)
+    with clock.step("measurement"):
+        estimate = estimate_phase(loaded.volume, segmentation)
+        acquisition = dataclasses.replace(loaded.acquisition, contrast_phase=str(estimate.phase), contrast_because=estimate.because)
+        measured = measure_bodies(loaded.volume, segmentation, options)
+        vertebrae, notice = _with_vbmd(assess(measured.bodies, options), acquisition, _serial_number(loaded), options)
+        verdict = summarise(vertebrae, estimate.phase, acquisition.kvp, options)
+        images = _images(loaded, segmentation, measured)
+    made = (*loaded.notices, *segmentation.notices, *_once(loaded.notices, acquisition, estimate, options), *notice)
+    warnings = (*made, *verdict.warnings, *_carrier_warnings(vertebrae, verdict))
+    return Findings(
+        study_instance_uid=uid,
+        workflow="ct",
+        outcome=_outcome(verdict, vertebrae, warnings),
+        reason=verdict.reason,
+        warnings=warnings,
+        acquisition=acquisition,
+        vertebrae=vertebrae,
+        summary=verdict.summary,
+        level_because=segmentation.level_because,
+        models=(segmentation.model,),
+        images=images,
+    )
+
+
+def _once(said: Sequence[Notice], acquisition: Acquisition, estimate: PhaseEstimate, options: CtOptions) -> tuple[Notice, ...]:
+    """Warnings about the acquisition that reading has not given already."""
+    codes = {notice.code for notice in said}
+    return tuple(notice for notice in acquisition_notices(acquisition, estimate, options) if notice.code not in codes)
+
+
+def _carrier_warnings(vertebrae: Sequence[VertebraFinding], verdict: Verdict) -> tuple[Notice, ...]:
+    """Warnings of the level that carries the band, named, among the study's own: they touch the one number that is read first."""
+    level = verdict.summary.level
+    return tuple(
+        Notice(code=notice.code, text=f"{level}: {notice.text}")
+        for vertebra in vertebrae
+        if level is not None and vertebra.level == level
+        for notice in vertebra.warnings
+    )
+
+
+def _outcome(verdict: Verdict, vertebrae: Sequence[VertebraFinding], warnings: Sequence[Notice]) -> Outcome:
+    if verdict.reason is not None:
+        return Outcome.REFUSED
+    beside_used = any(vertebra.warnings for vertebra in vertebrae if vertebra.used)
+    return Outcome.RESULT_WITH_WARNINGS if warnings or beside_used else Outcome.RESULT
+
+
+def _with_vbmd(
+    vertebrae: tuple[VertebraFinding, ...], acquisition: Acquisition, serial_number: str | None, options: CtOptions
+) -> tuple[tuple[VertebraFinding, ...], tuple[Notice, ...]]:
+    """The vertebrae with vBMD where this scanner is calibrated; else unchanged, with a warning where a calibration nearly fits."""
+    entry = find_entry(options.calibration, acquisition, serial_number)
+    if entry is not None:
+        vertebrae = tuple(dataclasses.replace(found, rois=tuple(calibrated(roi, entry) for roi in found.rois)) for found in vertebrae)
+    notice = other_voltage_notice(options.calibration, acquisition, serial_number)
+    return vertebrae, (notice,) if notice is not None else ()
+
+
+def _serial_number(loaded: LoadedSeries) -> str | None:
+    """Device Serial Number (0018,1000) of the first measured file."""
+    dataset = read_dataset(loaded.source_paths[0], ("DeviceSerialNumber",), stop_before_pixels=True)
+    return str(dataset.get("DeviceSerialNumber") or "").strip() or None
+
+
+def _images(loaded: LoadedSeries, segmentation: Segmentation, measured: Measured) -> CtImages:
+    return CtImages(
+        volume=loaded.volume,
+        bodies=segmentation.bodies,
+        core=measured.core,
+        ellipse=measured.ellipse,
+        source_paths=loaded.source_paths,
+        source_bodies=loaded.to_source(segmentation.bodies),
+        source_core=loaded.to_source(measured.core),
+        source_ellipse=loaded.to_source(measured.ellipse),
+    )
