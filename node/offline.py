@@ -1,21 +1,18 @@
 """Studies from disk instead of from a peer: what ``osteon process`` and ``osteon route`` do."""
 
 import json
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inference.errors import ReasonCode
 from inference.findings import Findings, Outcome, Reason, SkippedFile
-from inference.reading import InstanceHeader, group_studies, read_headers
+from inference.reading import InstanceHeader, find_files, group_studies, read_headers
 from node.config import Config
 from node.errors import ExitCode
 from node.pipeline import process_study
-from node.report import Json, skipped_report, study_report
+from node.report import Json, study_report
 from node.routing import Decision, decide
-
-_log = logging.getLogger(__name__)
 
 REPORT_NAME = "report.json"
 
@@ -30,7 +27,7 @@ class OfflineStudies:
 
 def find_studies(paths: Sequence[Path]) -> OfflineStudies:
     """Read every header under these files and folders."""
-    headers, skipped = read_headers(paths)
+    headers, skipped = read_headers(find_files(paths))
     return OfflineStudies(studies=group_studies(headers), skipped=skipped)
 
 
@@ -97,8 +94,6 @@ def _nothing_found(skipped: tuple[SkippedFile, ...], out_dir: Path) -> Json:
     report = study_report(findings, decision, ()) | {"study_uid": None}
     out_dir.mkdir(parents=True, exist_ok=True)
     _write(report, out_dir)
-    for item in skipped:
-        _log.warning("%s: %s", item.path, skipped_report(item)["reason"]["text"])
     return report
 
 

@@ -37,7 +37,9 @@ def write_config(folder: Path, **sections: Any) -> Path:
 def serving(peer: OrthancPeer, config: Path) -> Iterator[subprocess.Popen[bytes]]:
     """``osteon serve`` in the peer's namespace, stopped by SIGTERM, killed when that does not help."""
     with (config.parent / "node.log").open("ab") as log:
-        process = peer.popen([sys.executable, "-m", "node.cli", "serve", "--config", str(config)], stdout=log, stderr=log, cwd=config.parent)
+        process = peer.popen(
+            [sys.executable, "-m", "node.cli", "serve", "--config", str(config)], stdout=log, stderr=log, cwd=config.parent
+        )
     try:
         until(lambda: peer.run(["echoscu", "-aec", "OSTEON", "127.0.0.1", str(NODE_PORT)]).returncode == 0, "the node answers C-ECHO", 60)
         yield process

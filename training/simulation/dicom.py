@@ -49,16 +49,18 @@ def write_dicom(simulated: SimulatedCt, folder: Path, options: StudyOptions | No
     count = simulated.volume.hu.shape[0]
     order = range(count) if simulated.acquisition.feet_first else range(count - 1, -1, -1)
     paths = [
-        _write(_axial(base, simulated, who, index, number), folder / f"CT{number:04d}.dcm") for number, index in enumerate(order, start=1)
+        write_instance(_axial(base, simulated, who, index, number), folder / f"CT{number:04d}.dcm")
+        for number, index in enumerate(order, start=1)
     ]
     if chosen.localizer:
-        paths.append(_write(_localizer(simulated, who), folder / "LOC0001.dcm"))
+        paths.append(write_instance(_localizer(simulated, who), folder / "LOC0001.dcm"))
     if chosen.secondary_capture:
-        paths.append(_write(_secondary_capture(simulated, who), folder / "SC0001.dcm"))
+        paths.append(write_instance(_secondary_capture(simulated, who), folder / "SC0001.dcm"))
     return paths
 
 
-def _write(dataset: Dataset, path: Path) -> Path:
+def write_instance(dataset: Dataset, path: Path) -> Path:
+    """Write one instance as a DICOM file (Explicit VR Little Endian) and return its path."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -70,7 +72,7 @@ def _write(dataset: Dataset, path: Path) -> Path:
     return path
 
 
-def _study(simulated: SimulatedCt, who: Identity, contrast: str = "") -> Dataset:
+def study_dataset(simulated: SimulatedCt, who: Identity, contrast: str = "") -> Dataset:
     """Patient, general study and equipment modules, the same in every instance."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
@@ -97,7 +99,7 @@ def _study(simulated: SimulatedCt, who: Identity, contrast: str = "") -> Dataset
 
 
 def _ct_base(simulated: SimulatedCt, who: Identity, contrast: str = "") -> Dataset:
-    ds = _study(simulated, who, contrast)
+    ds = study_dataset(simulated, who, contrast)
     acquisition = simulated.acquisition
     ds.SOPClassUID = CTImageStorage
     ds.Modality = "CT"
@@ -167,7 +169,7 @@ def _localizer(simulated: SimulatedCt, who: Identity) -> Dataset:
     ds.PixelSpacing = [f"{spacing[0]:g}", f"{spacing[2]:g}"]
     ds.ImageOrientationPatient = ["1", "0", "0", "0", "0", "-1"]
     ds.ImagePositionPatient = [_decimal(value) for value in corner]
-    ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = str(-STORED_OFFSET), "1", "US"
+    ds.RescaleIntercept, ds.RescaleSlope = str(-STORED_OFFSET), "1"
     ds.PixelData = np.clip(np.rint(image) + STORED_OFFSET, 0, 4095).astype("<u2").tobytes()
     ds["PixelData"].VR = "OW"
     return ds
@@ -178,7 +180,7 @@ def _secondary_capture(simulated: SimulatedCt, who: Identity) -> Dataset:
     hu = simulated.volume.hu[simulated.volume.hu.shape[0] // 2]
     grey: NDArray[np.uint8] = np.rint(np.clip((hu.astype(np.float32) + 150) / 400, 0, 1) * 255).astype(np.uint8)
     grey = grey[: grey.shape[0] // 2 * 2]
-    ds = _study(simulated, who)
+    ds = study_dataset(simulated, who)
     del ds.FrameOfReferenceUID, ds.PositionReferenceIndicator
     ds.SOPClassUID = SecondaryCaptureImageStorage
     ds.SOPInstanceUID = who.uid("secondary capture instance")

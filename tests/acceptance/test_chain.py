@@ -1,0 +1,131 @@
+"""The main job as a hospital runs it: storescu sends a CT, the node answers, Orthanc holds SEG, SR, text and picture."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+
+from tests.acceptance.running import NODE_PORT, serving, until, write_config
+from tests.paths import real_image
+from tests.peers.orthanc import OrthancPeer, orthanc
+from tests.peers.tools import require_peer
+from tests.real.studies import labels_on_volume, nifti_to_dicom, volume_from_nifti
+
+pytestmark = pytest.mark.acceptance
+
+RESULTS = {"Segmentation Storage", "Comprehensive 3D SR Storage", "Basic Text SR Storage", "Secondary Capture Image Storage"}
+REFERENCE_HU = {"L1": 111, "L2": 113, "L3": 108, "L4": 110}
+"""Trabecular mean of abdomen_native_3mm inside the reference masks, eroded by 6 mm (the data's README)."""
+
+
+def send(peer: OrthancPeer, folder: Path) -> None:
+    done = peer.run(["storescu", "+sd", "+r", "-R", "-aec", "OSTEON", "127.0.0.1", str(NODE_PORT), str(folder)])
+    assert done.returncode == 0, done.stderr
+
+
+def results_at(peer: OrthancPeer) -> dict[str, str]:
+    """Orthanc's ID of every result object, by SOP class name."""
+    return {pydicom.uid.UID(row["SOPClassUID"]).name: row["ID"] for row in peer.instances()}
+
+
+def osteon(peer: OrthancPeer, *arguments: str) -> str:
+    done = peer.run([sys.executable, "-m", "node.cli", *arguments])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def abdomen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    ct = real_image("ct/abdomen_native_3mm/ct.nii.gz")
+    return nifti_to_dicom(ct, tmp_path_factory.mktemp("abdomen"), patient_id="ABDOMEN")
+
+
+def test_a_real_ct_comes_back_as_seg_and_sr(tmp_path: Path, abdomen: Path) -> None:
+    require_peer("storescu", "echoscu")
+    with orthanc(tmp_path / "orthanc") as peer:
+        config = write_config(tmp_path)
+        with serving(peer, config):
+            send(peer, abdomen)
+            until(lambda: set(results_at(peer)) == RESULTS, "four result objects at Orthanc")
+            files = {
+                name: peer.download(identifier, tmp_path / f"{index}.dcm")
+                for index, (name, identifier) in enumerate(results_at(peer).items())
+            }
+            rows = [json.loads(line) for line in osteon(peer, "studies", "--config", str(config), "--json").splitlines()]
+            assert [(row["state"], row["route"], row["instances"]) for row in rows] == [("done", "ct", 112)]
+            until(
+                lambda: osteon(peer, "deliveries", "--config", str(config), "--json").count('"delivered"') == 4, "four deliveries on record"
+            )
+            send(peer, abdomen)  # the same instances again: no second run, no second set of results
+            assert Counter(row["SOPClassUID"] for row in peer.instances()).most_common(1)[0][1] == 1
+            report = json.loads(osteon(peer, "show", rows[0]["study_uid"], "--config", str(config), "--json"))
+            assert report["instances"][0]["duplicates"] == 1
+            assert [job["attempts"] for job in report["jobs"]] == [1]
+        check_seg(files["Segmentation Storage"], abdomen)
+        check_sr(files["Comprehensive 3D SR Storage"])
+        check_identity(files, abdomen)
+
+
+def check_seg(path: Path, source: Path) -> None:
+    """Every lumbar body overlaps the reference by a Dice of at least 0.85, on the pixels of the source images."""
+    reference_vertebrae = real_image("ct/abdomen_native_3mm/vertebrae.nii.gz")
+    reference_bodies = real_image("ct/abdomen_native_3mm/vertebral_bodies.nii.gz")
+    volume = volume_from_nifti(real_image("ct/abdomen_native_3mm/ct.nii.gz"))
+    vertebrae = labels_on_volume(reference_vertebrae, volume)
+    body = labels_on_volume(reference_bodies, volume) == 1
+    by_position = {
+        round(float(pydicom.dcmread(file, stop_before_pixels=True).ImagePositionPatient[2]), 2): file for file in source.rglob("*.dcm")
+    }
+    z_of = [round(float(volume.to_lps_mm(np.array([[k, 0, 0]]))[0, 2]), 2) for k in range(volume.hu.shape[0])]
+    assert set(z_of) == set(by_position)
+    seg = hd.seg.segread(path)
+    uids = [pydicom.dcmread(by_position[z], stop_before_pixels=True).SOPInstanceUID for z in z_of]
+    dice = {}
+    for number in seg.segment_numbers:
+        label = seg.get_segment_description(number).segment_label
+        level = next((name for name in ("L1", "L2", "L3", "L4", "L5") if name in label.split()), None)
+        if level is None or "body" not in label:
+            continue
+        mask = seg.get_pixels_by_source_instance(
+            uids, segment_numbers=[number], ignore_spatial_locations=True, assert_missing_frames_are_empty=True
+        )
+        found = np.asarray(mask)[..., 0] > 0
+        truth = (vertebrae == {"L1": 31, "L2": 30, "L3": 29, "L4": 28, "L5": 27}[level]) & body
+        dice[level] = 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+    assert set(dice) == {"L1", "L2", "L3", "L4", "L5"}
+    assert min(dice.values()) >= 0.85, dice
+
+
+def check_sr(path: Path) -> None:
+    """The numbers that a reader of the SR finds are those of the reference, and the notice is there."""
+    sr = hd.sr.srread(path)
+    groups = sr.content.get_volumetric_roi_measurement_groups()
+    found = {}
+    for group in groups:
+        level = next((site.topography.meaning if hasattr(site, "topography") else site.value.meaning for site in group.finding_sites), "")
+        means = [m for m in group.get_measurements() if m.unit.value == "[hnsf'U]"]
+        for name in REFERENCE_HU:
+            if name in level.replace("lumbar vertebra", "").split() or name in level:
+                found[name] = [float(m.value) for m in means]
+    assert set(found) == set(REFERENCE_HU)
+    for name, reference in REFERENCE_HU.items():
+        assert any(abs(value - reference) <= 8 for value in found[name]), (name, found[name])
+    text = str(sr)
+    assert "Does not replace DXA" in text
+    assert sr.VerificationFlag == "UNVERIFIED"
+
+
+def check_identity(files: dict[str, Path], source: Path) -> None:
+    """Patient and study are copied, nothing is invented."""
+    first = pydicom.dcmread(next(source.rglob("*.dcm")), stop_before_pixels=True)
+    for path in files.values():
+        result = pydicom.dcmread(path, stop_before_pixels=True)
+        assert result.PatientID == first.PatientID
+        assert result.StudyInstanceUID == first.StudyInstanceUID
+        assert str(result.get("PatientSex", "")) == str(first.get("PatientSex", ""))
+        assert "PatientAge" not in result or result.PatientAge == first.get("PatientAge")
