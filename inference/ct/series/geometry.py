@@ -83,7 +83,7 @@ def stack_geometry(headers: Sequence[InstanceHeader]) -> StackGeometry:
     Raises
     ------
     Refusal
-        ``ORIENTATION_MISSING``, ``SPACING_MISSING``, ``NOT_A_VOLUME`` (a position is missing, or there is one position only),
+        ``ORIENTATION_MISSING`` (of orientation or of a position), ``SPACING_MISSING``, ``NOT_A_VOLUME`` (one position, or jitter),
         ``MISSING_SLICES``, ``IRREGULAR_SPACING``, or ``GANTRY_TILT`` (images displaced within their plane, and that by more than
         20 degrees, unevenly, or with gaps).
     """
@@ -95,7 +95,7 @@ def stack_geometry(headers: Sequence[InstanceHeader]) -> StackGeometry:
         raise Refusal(ReasonCode.SPACING_MISSING, "Pixel Spacing is missing, zero or no pixel size of a CT.")
     without = sum(len(header.image_position) != 3 for header in headers)
     if without:
-        raise Refusal(ReasonCode.NOT_A_VOLUME, f"Image Position (Patient) is missing in {without} of {len(headers)} images.")
+        raise Refusal(ReasonCode.ORIENTATION_MISSING, f"Image Position (Patient) is missing in {without} of {len(headers)} images.")
     positions = np.array([header.image_position for header in headers], dtype=np.float64)
     layers = _layers(positions @ axes[2])
     if len(layers) < 2:
@@ -158,12 +158,12 @@ def _check_in_plane(positions: NDArray[np.float64], axes: NDArray[np.float64], t
 def _unevenness(along_mm: NDArray[np.float64], numbers: Sequence[int | None]) -> Refusal | None:
     """Why these ascending positions are no regular stack, or None.
 
-    A step may differ from the median by 10 % or 0.1 mm (positions are often rounded), and no position may lie further than a quarter
+    A step may differ from the median by 10 % or 0.11 mm (positions are often rounded to 0.1 mm), and no position may lie further than a quarter
     step from the regular grid.
     """
     steps = np.diff(along_mm)
     median = float(np.median(steps))
-    tolerance = max(0.1 * median, 0.1)
+    tolerance = max(0.1 * median, 0.11)
     if np.all(np.abs(steps - median) <= tolerance):
         grid = np.linspace(along_mm[0], along_mm[-1], len(along_mm))
         drift = float(np.abs(along_mm - grid).max())
