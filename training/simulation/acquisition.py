@@ -72,7 +72,7 @@ def paint_couch(canvas: Canvas, fine_affine: NDArray[np.float64], couch_mm: tupl
     x = fine_affine[0, 3] + fine_affine[0, 2] * columns[None, :] - couch_mm[0]
     top = y + 0.0011 * x * x
     inside = np.abs(x) - 210
-    for start, thick, value in ((0.0, 2.5, -150.0), (32.0, 2.5, -150.0)):
+    for start, thick, value in ((0.0, 2.5, 20.0), (32.0, 2.5, 20.0)):
         shell = np.maximum(np.abs(top - start - thick / 2) - thick / 2, inside)
         share = np.clip(0.5 - shell / canvas.width_mm, 0, 1).astype(np.float32)
         touched = np.flatnonzero(share.any(axis=1))

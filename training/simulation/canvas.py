@@ -31,7 +31,7 @@ class Frame:
 
 
 ANATOMY = Frame(origin=np.zeros(3), axes=np.eye(3))
-"""The patient as a whole: origin at the centre of L3, axes left, posterior, cranial."""
+"""The patient as a whole: origin at the height of L3, axes left, posterior, cranial."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from training.simulation.tissue import Tissues, tissues
 from training.simulation.torso import Torso, build_torso
 from training.simulation.truth import LevelTruth, Truth, level_truth
 from training.simulation.vertebra import Bone, make_bone, paint_arch, paint_body, paint_canal, paint_disc, paint_screws
+from training.simulation.vessels import paint_vessels
 
 __all__ = [
     "AcquisitionParameters",
@@ -136,17 +137,17 @@ def _paint(canvas: Canvas, body: _Body) -> None:
     thorax.paint_heart(canvas, trunk, spine, table)
     abdomen.paint_organs(canvas, trunk, spine, table)
     abdomen.paint_bowel(canvas, trunk, spine, table, rng)
-    thorax.paint_great_vessels(canvas, trunk, spine, table)
-    abdomen.paint_vessels(canvas, trunk, spine, patient, table)
+    paint_vessels(canvas, spine, patient, table)
     thorax.paint_chest_wall(canvas, trunk, spine, table, base)
     pelvis.paint_hips(canvas, trunk, spine, table, base, patient.hip_prosthesis)
     paint_canal(canvas, spine, scale)
-    chain = (*spine.vertebrae, spine.sacrum[0])
+    chain = (spine.neck, *spine.vertebrae, spine.sacrum[0])
     for above, below in pairwise(chain):
         paint_disc(canvas, above, below)
     pelvis.paint_sacrum(canvas, spine, table, scale)
     thorax.paint_ribs(canvas, trunk, spine, patient, table)
-    for label, (vertebra, bone) in enumerate(zip(spine.vertebrae, body.bones, strict=True), start=1):
+    whole = ((spine.neck, make_bone(spine.neck, patient, table)), *zip(spine.vertebrae, body.bones, strict=True))
+    for label, (vertebra, bone) in enumerate(whole):
         paint_arch(canvas, vertebra, bone, scale)
         paint_body(canvas, vertebra, bone, scale, label)
     paint_screws(canvas, spine, patient.screws, scale)

@@ -52,7 +52,7 @@ class PatientParameters:
     lordosis_deg, kyphosis_deg
         Angles between the upper endplates of L1 and S1, and between those of T4 and T12.
     scoliosis_deg
-        Largest coronal tilt of a vertebra; ``rotation_deg`` the largest axial rotation, at the apex.
+        Coronal tilt of the lumbar vertebrae, which the thoracic ones balance; ``rotation_deg`` the largest axial rotation, at the apex.
     roll_deg, tilt_deg, yaw_deg
         How the patient lies: rotation about the long, the left-right and the front-back axis.
     trabecular_hu

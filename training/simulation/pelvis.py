@@ -9,7 +9,7 @@ from training.simulation.canvas import ANATOMY, Canvas, FloatArray, Layer, Regio
 from training.simulation.shapes import Capsule, ellipse, ellipsoid, smooth_max, smooth_min, union
 from training.simulation.spine import Spine, Vertebra
 from training.simulation.tissue import METAL_HU, Tissues
-from training.simulation.torso import Torso, iliac_x, rod
+from training.simulation.torso import Torso, iliac_x, paint_union, rod
 from training.simulation.vertebra import body_distances, body_region
 
 # Lateral masses S1..S4: inner and outer distance from the midline, depth behind the body's centre, radius; mm.
@@ -112,7 +112,7 @@ def _paint_wing(canvas: Canvas, torso: Torso, sacrum: NDArray[np.float64], sign:
         ) * s
         across = (np.abs(sign * x - plate) - thick) * 0.78
         distance = smooth_max(np.asarray(across, dtype=np.float32), outline, 5.0)
-        return [(distance, table.cortical_bone), (distance + 1.6, 0.6 * base_hu + 30)]
+        return [(distance, table.cortical_bone), (distance + 1.25, 0.6 * base_hu + 30)]
 
     low, high = sorted((sign * 30 * s, sign * 165 * s))
     canvas.paint(
@@ -152,17 +152,13 @@ def _paint_joint(
     if metal:
         _paint_bone(canvas, femur[1:], table, base_hu)
         for part in (femur[0], rod(hip, neck, (7 * s, 7 * s)), rod(neck, neck + np.array([sign * 4, -3, -120]) * s, (7 * s, 5 * s))):
-            found = union(canvas, [part])
-            if found is not None:
-                canvas.blend(found[0], [(found[1], METAL_HU)])
+            paint_union(canvas, [part], METAL_HU)
     else:
         _paint_bone(canvas, femur, table, base_hu * 1.3 + 40)
 
 
 def _paint_bone(canvas: Canvas, rods: Sequence[Capsule], table: Tissues, inside_hu: float) -> None:
-    found = union(canvas, rods)
-    if found is not None:
-        canvas.blend(found[0], [(found[1], table.cortical_bone), (found[1] + 1.8, inside_hu)])
+    paint_union(canvas, rods, table.cortical_bone, inside_hu, step_mm=1.5)
 
 
 def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:

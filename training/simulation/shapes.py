@@ -72,6 +72,13 @@ def squircle(first: Real, second: Real, semi_first: Real | float, semi_second: R
     return np.asarray((rho - 1) / np.maximum(slope, limit), dtype=np.float32)
 
 
+def rounded(first: Real, second: Real, semi_first: Real | float, semi_second: Real | float) -> FloatArray:
+    """Signed distance to a shape between ellipse and rounded rectangle, as the section of a vertebral body or of the trunk."""
+    return np.asarray(
+        0.6 * ellipse(first, second, semi_first, semi_second) + 0.4 * squircle(first, second, semi_first, semi_second), dtype=np.float32
+    )
+
+
 def ellipsoid(left: Real, posterior: Real, cranial: Real, semi: tuple[float, float, float]) -> FloatArray:
     """Signed distance to an ellipsoid at the origin with these semi-axes."""
     q = [axis * (1 / size) for axis, size in zip((left, posterior, cranial), semi, strict=True)]

@@ -16,23 +16,23 @@ from training.simulation.parameters import PatientParameters
 # Anterior height, posterior height, width, depth, disc below; mm, T1..T12 then L1..L5, for body_scale 1.
 _SIZES_MM = np.array(
     [
-        (16.0, 17.0, 30.0, 17.5, 4.5),
-        (17.0, 18.0, 29.0, 18.5, 4.2),
-        (18.0, 19.0, 28.0, 20.0, 4.0),
-        (19.0, 20.0, 28.0, 22.0, 4.0),
-        (19.5, 20.5, 28.5, 24.0, 4.0),
-        (20.0, 21.0, 29.0, 26.0, 4.3),
-        (20.5, 21.5, 30.0, 28.0, 4.6),
-        (21.0, 22.0, 31.0, 29.0, 5.0),
-        (21.5, 22.5, 32.5, 30.0, 5.4),
-        (22.5, 23.5, 35.0, 31.0, 5.8),
-        (23.0, 25.0, 38.0, 32.0, 6.5),
-        (24.5, 26.5, 41.0, 32.5, 7.5),
-        (26.0, 27.8, 43.0, 33.0, 8.5),
-        (27.5, 28.5, 44.5, 34.0, 9.8),
-        (28.5, 28.5, 46.5, 35.0, 11.0),
-        (28.8, 27.5, 48.5, 35.5, 12.0),
-        (29.5, 25.0, 51.0, 35.5, 11.0),
+        (16.0, 17.0, 31.5, 18.0, 4.5),
+        (17.0, 18.0, 30.5, 19.1, 4.2),
+        (18.0, 19.0, 29.4, 20.6, 4.0),
+        (19.0, 20.0, 29.4, 22.7, 4.0),
+        (19.5, 20.5, 29.9, 24.7, 4.0),
+        (20.0, 21.0, 30.5, 26.8, 4.3),
+        (20.5, 21.5, 31.5, 28.8, 4.6),
+        (21.0, 22.0, 32.6, 29.9, 5.0),
+        (21.5, 22.5, 34.1, 30.9, 5.4),
+        (22.5, 23.5, 36.8, 31.9, 5.8),
+        (23.0, 25.0, 39.9, 33.0, 6.5),
+        (24.5, 26.5, 43.1, 33.5, 7.5),
+        (26.0, 27.8, 45.1, 34.0, 8.5),
+        (27.5, 28.5, 46.7, 35.0, 9.8),
+        (28.5, 28.5, 48.8, 36.1, 11.0),
+        (28.8, 27.5, 50.9, 36.6, 12.0),
+        (29.5, 25.0, 53.6, 36.6, 11.0),
     ]
 )
 # Sagittal tilt (cranial axis leaning forward), degrees, for 52 of lordosis and 36 of kyphosis.
@@ -76,14 +76,15 @@ class Vertebra:
 
     @property
     def thoracic(self) -> bool:
-        """Carries ribs."""
-        return self.name.startswith("T")
+        """Thoracic, or the neck's last one, which is shaped much alike."""
+        return self.name.startswith(("C", "T"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spine:
-    """Mobile vertebrae head to foot, then the fused sacral ones."""
+    """Mobile vertebrae T1 downwards, then the fused sacral ones; ``neck`` is C7, painted above T1 and never labelled."""
 
+    neck: Vertebra
     vertebrae: tuple[Vertebra, ...]
     sacrum: tuple[Vertebra, ...]
 
@@ -102,7 +103,7 @@ class Spine:
 
 
 def build_spine(patient: PatientParameters) -> Spine:
-    """Stack the vertebrae on a curve, L5/S1 upwards and downwards, with the origin at the centre of L3."""
+    """Stack the vertebrae on a curve from L5/S1 upwards and downwards; the origin is at L3's height, in the mid-sagittal plane of S1."""
     rng = np.random.default_rng((patient.seed, 11))
     names = patient.levels
     sizes = _sizes(patient, rng)
@@ -114,8 +115,8 @@ def build_spine(patient: PatientParameters) -> Spine:
         below = index + 1
         disc = sizes[index, 4] * (axes[index][:, 2] + axes[below][:, 2]) / 2
         centres[index] = centres[below] + axes[below][:, 2] * heights[below] / 2 + disc + axes[index][:, 2] * heights[index] / 2
-    anchor = centres[names.index("L3")].copy()
     sacral_axes, sacral_centres = _sacral_chain(patient, axes[-1], centres[-1], float(heights[-1]), float(sizes[-1, 4]))
+    anchor = np.array([sacral_centres[0][0], *centres[names.index("L3")][1:]])
     vertebrae = [
         _vertebra(patient, name, Frame(origin=centre - anchor, axes=axis), size, float(hu))
         for name, centre, axis, size, hu in zip(names, centres, axes, sizes, trabecular, strict=True)
@@ -124,7 +125,7 @@ def build_spine(patient: PatientParameters) -> Spine:
         _vertebra(patient, f"S{n + 1}", Frame(origin=centre - anchor, axes=axis), np.array(size) * patient.body_scale, trabecular[-1])
         for n, (centre, axis, size) in enumerate(zip(sacral_centres, sacral_axes, _SACRAL_SIZES_MM, strict=True))
     ]
-    return Spine(vertebrae=tuple(vertebrae), sacrum=tuple(sacrum))
+    return Spine(neck=_neck(patient, vertebrae[0]), vertebrae=tuple(vertebrae), sacrum=tuple(sacrum))
 
 
 def _sizes(patient: PatientParameters, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -166,9 +167,10 @@ def _axes(patient: PatientParameters, names: Sequence[str]) -> list[NDArray[np.f
         lost[index] = 0.7 * np.degrees(np.arctan(loss * _SIZES_MM[min(index, 16), 0] * patient.body_scale / depth))
     above = np.concatenate([np.cumsum(lost[::-1])[::-1][1:], [0.0]])
     sagittal = sagittal + above + lost / 2
-    phase = np.linspace(0, 2.2 * np.pi, len(names))
-    coronal = patient.scoliosis_deg * np.cos(phase + 0.6)
-    axial = patient.rotation_deg * np.sin(phase + 0.6)
+    from_below = np.arange(len(names))[::-1]
+    phase = 2 * np.pi * from_below / (len(names) - 1)
+    coronal = patient.scoliosis_deg * np.cos(phase) * np.clip((from_below + 1) / 3, 0, 1)
+    axial = patient.rotation_deg * np.sin(phase)
     return [rotation(tilt, lean, turn) for tilt, lean, turn in zip(sagittal, coronal, axial, strict=True)]
 
 
@@ -196,6 +198,13 @@ def _sacral_chain(
         centres.append(foot - axis[:, 2] * height / 2)
         foot = foot - axis[:, 2] * (height + gap)
     return axes, centres
+
+
+def _neck(patient: PatientParameters, first: Vertebra) -> Vertebra:
+    """C7 on top of T1, a little smaller."""
+    size = np.array([14.5, 15.5, 29.0, 17.0, 4.5]) * patient.body_scale
+    step = first.height_mm / 2 + float(size[4]) + float(size[0] + size[1]) / 4
+    return _vertebra(patient, "C7", Frame(origin=first.frame.point(0, 0, step), axes=first.frame.axes), size, first.trabecular_hu * 1.15)
 
 
 def _vertebra(patient: PatientParameters, name: str, frame: Frame, size: NDArray[np.float64], trabecular_hu: float) -> Vertebra:

@@ -1,4 +1,4 @@
-"""Ribs, sternum, shoulder blades, heart, great vessels and the vessels of the lungs."""
+"""Ribs, sternum, shoulder blades, heart, and the vessels of the lungs."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -71,7 +71,7 @@ def paint_chest_wall(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues,
     s = torso.scale
     top, bottom = spine.level("T3").frame.origin[2], spine.level("T8").frame.origin[2]
     heights = np.linspace(top, bottom, 6)
-    points = [_on_cage(torso, np.pi, z, 1.0) * np.array([0.0, 1.0, 1.0]) for z in heights]
+    points = [_on_cage(torso, np.pi, z, 1.0, 6.0 * s) * np.array([0.0, 1.0, 1.0]) for z in heights]
     sternum = [rod(a, b, (5 * s, 5 * s), (3.4, 1.0, 1.0)) for a, b in pairwise(points)]
     paint_union(canvas, sternum, table.cortical_bone * 0.7, 0.7 * base_hu + 40, step_mm=1.2)
     low, high = spine.level("T7").frame.origin[2], spine.level("T2").frame.origin[2]
@@ -79,10 +79,9 @@ def paint_chest_wall(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues,
         blade = []
         for share in np.linspace(0, 1, 5):
             z = low + share * (high - low)
-            inner, outer = _on_cage(torso, np.radians(48), z, sign), _on_cage(torso, np.radians(52 + 32 * share), z, sign)
-            blade.append(
-                rod(inner + np.array([0, 14, 0]) * s, outer + np.array([sign * 12, 8, 0]) * s, (2.2 * s, 4.0 * s), (1.0, 1.0, 5.5))
-            )
+            inner = _on_cage(torso, np.radians(44), z, sign, 9.0 * s)
+            outer = _on_cage(torso, np.radians(50 + 24 * share), z, sign, 9.0 * s)
+            blade.append(rod(inner, outer, (2.2 * s, 3.6 * s), (1.0, 1.0, 5.5)))
         paint_union(canvas, blade, table.cortical_bone * 0.8, 200.0, step_mm=1.4)
 
 
@@ -92,7 +91,7 @@ def paint_heart(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> N
     middle = (spine.level("T8").frame.origin + spine.level("T9").frame.origin) / 2
     front = float(torso.front(np.array([middle[2]], dtype=np.float32))[0])
     depth = middle[1] - front
-    origin = np.array([20.0 * s, middle[1] - 0.53 * depth, middle[2] + 4 * s])
+    origin = np.array([20.0 * s, middle[1] - 0.47 * depth, middle[2] + 4 * s])
     frame = Frame(origin=origin, axes=rotation(25.0, 38.0, 25.0))
     muscle = table.muscle + (0.35 * (table.portal - table.muscle) if table.portal > 100 else 0.0)
     parts: list[tuple[tuple[float, float, float], tuple[float, float, float], float]] = [
@@ -106,31 +105,6 @@ def paint_heart(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> N
     for centre, semi, value in parts:
         place = Frame(origin=frame.point(*(component * s for component in centre)), axes=frame.axes)
         _paint_ellipsoid(canvas, place, (semi[0] * s, semi[1] * s, semi[2] * s), value)
-
-
-def paint_great_vessels(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> None:
-    """Paint oesophagus, trachea, superior vena cava, and the thoracic aorta from its root over the arch down to T12."""
-    s = torso.scale
-
-    def before(name: str, left: float, forward: float) -> NDArray[np.float64]:
-        vertebra = spine.level(name)
-        place: NDArray[np.float64] = vertebra.frame.origin + np.array([left * s, -vertebra.depth_mm / 2 - forward * s, 0.0])
-        return place
-
-    aorta = [before("T12", 10, 11), before("T11", 13, 11), before("T10", 17, 9), before("T9", 20, 7), before("T8", 23, 4)]
-    aorta += [before("T7", 25, 3), before("T6", 26, 3), before("T5", 26, 5), before("T4", 22, 14), before("T4", 6, 38)]
-    aorta += [before("T5", -10, 52), before("T6", -14, 58), before("T7", -6, 60)]
-    _paint_tube(canvas, aorta, 12.5 * s, table.blood_artery, table.muscle)
-    cava = [before("T2", -26, 36), before("T4", -27, 44), before("T6", -26, 46), before("T7", -26, 44)]
-    _paint_tube(canvas, cava, 9.0 * s, table.right_heart, table.muscle)
-    trunk = [before("T7", 16, 66), before("T6", 20, 56), before("T5", 14, 42)]
-    _paint_tube(canvas, [*trunk], 13.0 * s, table.right_heart, table.muscle)
-    _paint_tube(canvas, [before("T6", -40, 28), before("T6", 40, 28)], 9.0 * s, table.right_heart, table.muscle)
-    gullet = [before(name, 2 if name > "T4" else 4, 8) for name in ("T1", "T3", "T5", "T7")] + [before("T9", 4, 12), before("T11", 14, 30)]
-    _paint_tube(canvas, gullet, 6.5 * s, table.muscle - 12, table.muscle)
-    _paint_tube(canvas, [before("T1", 0, 20), before("T3", 0, 20), before("T5", -3, 22)], 8.5 * s, -960.0, table.muscle)
-    for sign in (-1.0, 1.0):
-        _paint_tube(canvas, [before("T5", -3, 22), before("T6", sign * 34, 20)], 6.5 * s, -960.0, table.muscle)
 
 
 def paint_lung_vessels(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues, rng: np.random.Generator) -> None:
@@ -158,25 +132,27 @@ def paint_lung_vessels(canvas: Canvas, torso: Torso, spine: Spine, table: Tissue
             canvas.blend(box, [(distance + outside, value)])
 
 
-def _on_cage(torso: Torso, angle: float, z: float, sign: float) -> NDArray[np.float64]:
-    """A point of the rib cage: in the wall, ``angle`` round from behind."""
+def _on_cage(torso: Torso, angle: float, z: float, sign: float, depth_mm: float | None = None) -> NDArray[np.float64]:
+    """A point of the rib cage (or ``depth_mm`` under the fascia), ``angle`` round from behind."""
     height = np.array([z], dtype=np.float32)
     front, back, half = (float(profile(height)[0]) for profile in (torso.front, torso.back, torso.half_width))
     fat = float(torso.fat(height)[0])
+    deep = (float(torso.wall(height)[0]) - 5.5) if depth_mm is None else depth_mm
     middle, depth = (front + back) / 2, (back - front) / 2
     sine, cosine = np.sin(angle), np.cos(angle)
     radius = 1 / np.sqrt(0.6 + 0.4 * (sine**4 + cosine**4))
-    thickness = fat * (0.85 + 0.35 * cosine) + 6.5
+    thickness = fat * (0.85 + 0.35 * cosine) + deep
     x = sign * (half * radius - thickness) * sine
     y = middle + (depth * radius - thickness) * cosine
     return np.array([x + float(torso.spine_x(height)[0]) * max(cosine, 0.0), y, z])
 
 
 def _paint_cartilage(canvas: Canvas, torso: Torso, end: NDArray[np.float64], sign: float) -> None:
+    """From the end of the bony rib along the cage to the sternum."""
     s = torso.scale
-    target = _on_cage(torso, np.radians(172), float(end[2]) + 35 * s, sign)
-    middle = _on_cage(torso, np.radians(158), float(end[2]) + 8 * s, sign)
-    rods = [rod(end, middle, (3.6 * s, 3.6 * s), (1.0, 1.0, 1.6)), rod(middle, target, (3.6 * s, 3.6 * s), (1.0, 1.0, 1.6))]
+    shares = np.linspace(0, 1, 5)[1:]
+    arch = [_on_cage(torso, np.radians(150 + 22 * share), float(end[2]) + 35 * s * share**2, sign) for share in shares]
+    rods = [rod(first, second, (3.6 * s, 3.6 * s), (1.0, 1.0, 1.6)) for first, second in pairwise([end, *arch])]
     paint_union(canvas, rods, CARTILAGE_HU)
 
 
@@ -185,8 +161,3 @@ def _paint_ellipsoid(canvas: Canvas, frame: Frame, semi: tuple[float, float, flo
         return [(ellipsoid(left, posterior, cranial, semi), value)]
 
     canvas.paint(Region(frame=frame, low=(-semi[0], -semi[1], -semi[2]), high=semi), layers)
-
-
-def _paint_tube(canvas: Canvas, points: Sequence[NDArray[np.float64]], radius: float, inside: float, wall: float) -> None:
-    rods = [rod(first, second, (radius, radius)) for first, second in pairwise(points)]
-    paint_union(canvas, rods, wall, inside, step_mm=1.3)

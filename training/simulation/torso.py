@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from training.simulation.canvas import ANATOMY, Canvas, FloatArray, Layer, Region
 from training.simulation.parameters import PatientParameters
-from training.simulation.shapes import Capsule, ellipse, smooth_max, squircle, union
+from training.simulation.shapes import Capsule, rounded, smooth_max, union
 from training.simulation.spine import Spine
 from training.simulation.tissue import FAT_HU, LUNG_HU, SKIN_HU, Tissues
 
 SKIN_MM = 1.6
-WALL_MM = 12.0
-"""Thickness of the muscular wall of the abdomen; that of the chest is the same, and holds the ribs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,8 @@ class Profile:
 class Torso:
     """The trunk's shape.
 
-    ``half_width``, ``front``, ``back`` are the skin; ``fat`` is subcutaneous; ``spine_x``, ``spine_y`` and ``spine_depth`` follow the
+    ``half_width``, ``front``, ``back`` are the skin; ``fat`` is subcutaneous; ``wall`` is the muscle under it, which holds the ribs;
+    ``spine_x``, ``spine_y`` and ``spine_depth`` follow the
     vertebral bodies; ``domes`` are the tops of the diaphragm, right and left, mm.
     """
 
@@ -41,6 +40,7 @@ class Torso:
     front: Profile
     back: Profile
     fat: Profile
+    wall: Profile
     spine_x: Profile
     spine_y: Profile
     spine_depth: Profile
@@ -52,9 +52,8 @@ class Torso:
         """Signed distance to the skin."""
         front, back, half = self.front(z), self.back(z), self.half_width(z)
         middle, depth = (front + back) / 2, (back - front) / 2
-        round_, square = ellipse(x, y - middle, half, depth), squircle(x, y - middle, half, depth)
         groove = 7.0 * np.exp(-((x - self.spine_x(z)) ** 2) / 300.0) * np.clip((y - middle) / 40, 0, 1)
-        return np.asarray(0.6 * round_ + 0.4 * square + groove, dtype=np.float32)
+        return np.asarray(rounded(x, y - middle, half, depth) + groove, dtype=np.float32)
 
     def muscle(self, y: FloatArray, z: FloatArray, skin: FloatArray) -> FloatArray:
         """Signed distance to the fascia under the subcutaneous fat, which is thicker behind than in front."""
@@ -64,11 +63,12 @@ class Torso:
     def cavity(self, x: FloatArray, y: FloatArray, z: FloatArray, muscle: FloatArray) -> FloatArray:
         """Signed distance to the cavity in front of the spine and inside the wall; it narrows between the iliac wings."""
         beside = np.abs(x - self.spine_x(z))
+        aside = np.abs(x)
         behind = y - self.spine_y(z) - 20.0 * self.scale - 0.45 * np.clip(beside - 35.0, 0, 60)
-        wings = (beside - iliac_x(y, z - self.crest_z, self.scale) + 10.0) * np.clip((self.crest_z - z) / 30, 0, 1) - 40.0 * np.clip(
+        wings = (aside - iliac_x(y, z - self.crest_z, self.scale) + 10.0) * np.clip((self.crest_z - z) / 30, 0, 1) - 40.0 * np.clip(
             (z - self.crest_z) / 30 + 1, 0, 1
         )
-        inner = smooth_max(muscle + WALL_MM, np.asarray(behind, dtype=np.float32), 16.0)
+        inner = smooth_max(muscle + self.wall(z), np.asarray(behind, dtype=np.float32), 16.0)
         return smooth_max(inner, np.asarray(wings, dtype=np.float32), 10.0)
 
     def dome(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
@@ -95,22 +95,22 @@ def build_torso(patient: PatientParameters, spine: Spine) -> Torso:
     place = {name: spine.level(name).frame.origin for name in (*patient.levels, "S1", "S3")}
     hip_z = place["S1"][2] - 130 * s
     last = patient.levels[-1]
-    # z, half width, distance of the front from L3, fat relative to the flank
+    # z, half width, distance of the front from L3, fat relative to the flank, muscular wall
     rows = [
-        (hip_z - 120 * s, 150.0, 85.0, 0.9),
-        (hip_z, 160.0, 88.0, 1.0),
-        (place["S1"][2] - 60 * s, 156.0, 90.0, 1.1),
-        (place["S1"][2], 150.0, 96.0, 1.15),
-        (place[last][2], 142.0, 108.0, 1.1),
-        (place["L3"][2], 136.0, 116.0, 1.0),
-        (place["L1"][2], 137.0, 116.0, 0.85),
-        (place["T11"][2], 140.0, 112.0, 0.6),
-        (place["T8"][2], 140.0, 112.0, 0.5),
-        (place["T5"][2], 138.0, 96.0, 0.5),
-        (place["T2"][2], 150.0, 62.0, 0.5),
-        (place["T1"][2] + 60 * s, 80.0, 40.0, 0.4),
+        (hip_z - 120 * s, 150.0, 85.0, 0.9, 14.0),
+        (hip_z, 160.0, 88.0, 1.0, 14.0),
+        (place["S1"][2] - 60 * s, 156.0, 90.0, 1.1, 13.0),
+        (place["S1"][2], 150.0, 96.0, 1.15, 12.0),
+        (place[last][2], 142.0, 108.0, 1.1, 12.0),
+        (place["L3"][2], 136.0, 116.0, 1.0, 12.0),
+        (place["L1"][2], 137.0, 116.0, 0.85, 12.0),
+        (place["T11"][2], 140.0, 112.0, 0.6, 12.0),
+        (place["T8"][2], 140.0, 112.0, 0.5, 15.0),
+        (place["T5"][2], 138.0, 96.0, 0.5, 25.0),
+        (place["T2"][2], 150.0, 62.0, 0.5, 30.0),
+        (place["T1"][2] + 60 * s, 80.0, 40.0, 0.4, 20.0),
     ]
-    z, half, front, relative = np.array(rows).T
+    z, half, front, relative, wall = np.array(rows).T
     thickness = relative * fat
     back_z, back = _back(patient, spine, hip_z)
     bodies = np.array([vertebra.frame.origin for vertebra in (*spine.sacrum[::-1], *spine.vertebrae[::-1])])
@@ -122,6 +122,7 @@ def build_torso(patient: PatientParameters, spine: Spine) -> Torso:
         front=Profile(z_mm=z, values=-(front * s + thickness)),
         back=Profile(z_mm=back_z, values=back + 0.8 * np.interp(back_z, z, thickness)),
         fat=Profile(z_mm=z, values=thickness),
+        wall=Profile(z_mm=z, values=wall * s),
         spine_x=Profile(z_mm=rise[:, 2], values=rise[:, 0]),
         spine_y=Profile(z_mm=rise[:, 2], values=rise[:, 1]),
         spine_depth=Profile(z_mm=rise[:, 2], values=depths),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from training.simulation.canvas import Canvas, FloatArray, Frame, Layer, Region
 from training.simulation.parameters import PatientParameters
-from training.simulation.shapes import Capsule, ellipse, ellipsoid, smooth_max, union
+from training.simulation.shapes import Capsule, ellipse, ellipsoid, rounded, smooth_max, union
 from training.simulation.spine import Spine, Vertebra
 from training.simulation.tissue import (
     CEMENT_HU,
@@ -62,7 +62,7 @@ def body_distances(vertebra: Vertebra, left: FloatArray, posterior: FloatArray, 
     centre = 0.08 * depth
     semi_left, semi_posterior = vertebra.width_mm / 2, 0.58 * depth
     forward = posterior - centre
-    side = ellipse(left / waist, forward / waist, semi_left, semi_posterior)
+    side = rounded(left / waist, forward / waist, semi_left, semi_posterior)
     groove = 2.0 * np.exp(-((left / 9) ** 2))
     wall = posterior - (depth / 2 - groove - 0.8 * (1 - waist) / _WAIST)
     radial = smooth_max(side, np.asarray(wall, dtype=np.float32), 5.0)
@@ -82,7 +82,7 @@ def body_region(vertebra: Vertebra) -> Region:
 
 def make_bone(vertebra: Vertebra, patient: PatientParameters, table: Tissues) -> Bone:
     """The material of one body, deterministic from the patient's seed and the level; its texture averages to zero over the interior."""
-    rng = np.random.default_rng((patient.seed, 23, patient.levels.index(vertebra.name)))
+    rng = np.random.default_rng((patient.seed, 23, _number(vertebra.name)))
     base = vertebra.trabecular_hu * table.mineral_factor + table.marrow_gain
     directions = rng.normal(size=(10, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -171,7 +171,7 @@ def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra) -> None:
 
     def layers(left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> Sequence[Layer]:
         bulge = 1.05 - 0.10 * np.clip(np.abs(cranial) / half, 0, 1) ** 2
-        side = ellipse(left / bulge, (posterior - 0.08 * depth) / bulge, width / 2, 0.58 * depth)
+        side = rounded(left / bulge, (posterior - 0.08 * depth) / bulge, width / 2, 0.58 * depth)
         wall = posterior - (0.51 * depth - 1.0 * np.exp(-((left / 9) ** 2)))
         radial = smooth_max(side, np.asarray(wall, dtype=np.float32), 4.0)
         outer = smooth_max(radial, np.asarray(np.abs(cranial) - half, dtype=np.float32), 2.0)
@@ -182,7 +182,7 @@ def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra) -> None:
 
 def paint_canal(canvas: Canvas, spine: Spine, scale: float) -> None:
     """Paint ligaments, epidural fat, the dural sac and the cord (down to L1) along the whole spine."""
-    tubes = [(*_canal_tube(vertebra, scale), vertebra) for vertebra in (*spine.vertebrae, *spine.sacrum[:4])]
+    tubes = [(*_canal_tube(vertebra, scale), vertebra) for vertebra in (spine.neck, *spine.vertebrae, *spine.sacrum[:4])]
     for grow, value in ((3.0, LIGAMENT_HU), (0.0, EPIDURAL_HU), (-1.2, CSF_HU)):
         _paint_rods(
             canvas, [_tube(vertebra, start, end, radius + grow * radius / 8, wide) for start, end, radius, wide, vertebra in tubes], value
@@ -298,7 +298,7 @@ def _processes(vertebra: Vertebra, scale: float) -> list[Capsule]:
             start=(0, back + 23 * s, -5 * s),
             end=(0, back + 47 * s, (slope - 3) * s),
             radii=(6.5 * s, 7.5 * s),
-            scale=(thin, 1.0, 0.8 if slope < -20 else 1.35),
+            scale=(thin, 1.0, 0.75 if slope < -20 else 1.1),
         )
     ]
     for sign in (-1.0, 1.0):
@@ -329,6 +329,11 @@ def _texture(bone: Bone, left: FloatArray, posterior: FloatArray, cranial: Float
     for wave in bone.waves.tolist():
         total += np.float32(wave[4]) * np.cos(wave[0] * left + wave[1] * posterior + wave[2] * cranial + wave[3])
     return total
+
+
+def _number(name: str) -> int:
+    """Region and number of a level as one integer, to seed its own random stream."""
+    return 100 * "CTLS".index(name[0]) + int(name[1:])
 
 
 def _clouds(rng: np.random.Generator, size: NDArray[np.float64], count: int, semi: tuple[float, float]) -> NDArray[np.float64]:
