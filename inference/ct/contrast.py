@@ -54,6 +54,10 @@ REACH_LEFT_MM = (-30.0, 55.0)
 FOSSA_ANTERIOR_MM = (-45.0, 20.0)
 FOSSA_LEFT_MM = (32.0, 80.0)
 FOSSA_RADIUS_MM = 7
+BONE_HU = 300.0
+"""A disc that touches anything brighter is no organ but marrow beside its cortex."""
+NO_KIDNEY_LEVELS = frozenset({"L4", "L5"})
+"""The iliac wings lie beside these."""
 SHIFT_MM = 12.0
 """How far the aorta may move sideways from one body to the next before it costs the whole score."""
 
@@ -84,7 +88,8 @@ def estimate_phase(volume: Volume, segmentation: Segmentation) -> PhaseEstimate:
     per_body = [aorta_candidates(volume, segmentation, vertebra) for vertebra in segmentation.vertebrae]
     path = follow(per_body)
     aorta_hu = float(np.median([circle.mean_hu for circle in path])) if path else None
-    organs = [value for vertebra in segmentation.vertebrae if (value := _fossa_hu(volume, vertebra)) is not None]
+    beside = [vertebra for vertebra in segmentation.vertebrae if vertebra.level not in NO_KIDNEY_LEVELS]
+    organs = [value for vertebra in beside if (value := _fossa_hu(volume, vertebra)) is not None]
     return judge(aorta_hu, len(path), float(np.max(organs)) if organs else None)
 
 
@@ -240,7 +245,8 @@ def _fossa_hu(volume: Volume, vertebra: VertebralBody) -> float | None:
         mean = ndimage.convolve(plane, kernel, mode="constant", cval=OUTSIDE_HU)
         square = ndimage.convolve(plane**2, kernel, mode="constant", cval=OUTSIDE_HU**2)
         sd = np.sqrt(np.maximum(square - mean**2, 0))
-        organ = mean[(sd < 20) & (mean > 10) & (mean < 350)]
+        brightest_near = ndimage.maximum_filter(plane, size=4 * FOSSA_RADIUS_MM + 1, mode="constant", cval=OUTSIDE_HU)
+        organ = mean[(sd < 20) & (mean > 10) & (brightest_near < BONE_HU)]
         if organ.size:
             brightest.append(float(organ.max()))
     return max(brightest, default=None)

@@ -99,38 +99,45 @@ def _measure_best(uid: str, choice: SeriesChoice, options: CtOptions, clock: _Cl
         No series could be read and segmented.
     """
     segmenter = get_segmenter(options.segmenter, max_slice_spacing_mm=options.max_slice_spacing_mm)
-    refused: dict[int, Refusal] = {}
-    kept: tuple[int, Findings] | None = None
+    tried: dict[int, Findings | Refusal] = {}
     for index, candidate in enumerate(choice.candidates):
-        if len(refused) + (kept is not None) >= MAX_TRIED:
-            break
-        if kept is not None and not _reaches_further(candidate, choice.candidates[kept[0]]):
+        measured = [choice.candidates[at] for at, result in tried.items() if isinstance(result, Findings)]
+        if not all(_reaches_further(candidate, other) for other in measured):
             continue
         try:
-            findings = _measure_series(uid, candidate, segmenter, options, clock)
+            tried[index] = _measure_series(uid, candidate, segmenter, options, clock)
         except Refusal as refusal:
-            refused[index] = refusal
-            continue
-        if findings.reason is None or kept is None:
-            kept = (index, findings)
-        else:
-            refused[index] = Refusal(findings.reason.code, findings.reason.text)
-        if findings.reason is None or findings.reason.code not in _ELSEWHERE:
+            tried[index] = refusal
+        if len(tried) == MAX_TRIED or _settles(tried[index]):
             break
-    if kept is None:
-        raise next(iter(refused.values()), choice.refusal())
-    used, findings = kept
-    return dataclasses.replace(findings, skipped=_not_used(choice, used, refused))
+    return _best(choice, tried)
 
 
-def _not_used(choice: SeriesChoice, used: int, refused: dict[int, Refusal]) -> tuple[SkippedFile, ...]:
-    """Why each other candidate was not used: its own refusal, or that another was preferred."""
-    tried = tuple(
-        SkippedFile(path=f"series {choice.candidates[index].series_instance_uid}", reason=_reason(refusal))
-        for index, refusal in refused.items()
-    )
-    left = tuple(candidate for index, candidate in enumerate(choice.candidates) if index not in refused)
-    return (*tried, *dataclasses.replace(choice, candidates=left).not_chosen(choice.candidates[used]))
+def _settles(result: Findings | Refusal) -> bool:
+    """Whether no other series can do better."""
+    return isinstance(result, Findings) and (result.reason is None or result.reason.code not in _ELSEWHERE)
+
+
+def _best(choice: SeriesChoice, tried: dict[int, Findings | Refusal]) -> Findings:
+    """The findings with a band, else those of the best series, with why each other series was not used.
+
+    Raises
+    ------
+    Refusal
+        No series was measured: the best one's refusal, or why there was none to try.
+    """
+    found = {at: result for at, result in tried.items() if isinstance(result, Findings)}
+    if not found:
+        raise next((result for result in tried.values() if isinstance(result, Refusal)), choice.refusal())
+    used = next((at for at, findings in found.items() if findings.reason is None), next(iter(found)))
+    others: list[SkippedFile] = []
+    for at, result in tried.items():
+        reason = _reason(result) if isinstance(result, Refusal) else result.reason
+        if at != used and reason is not None:
+            others.append(SkippedFile(path=f"series {choice.candidates[at].series_instance_uid}", reason=reason))
+    left = tuple(candidate for at, candidate in enumerate(choice.candidates) if at == used or at not in tried)
+    others.extend(dataclasses.replace(choice, candidates=left).not_chosen(choice.candidates[used]))
+    return dataclasses.replace(found[used], skipped=tuple(others))
 
 
 def _reaches_further(candidate: CandidateSeries, measured: CandidateSeries) -> bool:

@@ -23,7 +23,13 @@ pytestmark = pytest.mark.unit
 
 @pytest.mark.parametrize(
     ("aorta_hu", "phase"),
-    [(35, ContrastPhase.NATIVE), (55, ContrastPhase.NATIVE), (82, ContrastPhase.UNKNOWN), (150, ContrastPhase.VENOUS), (320, ContrastPhase.ARTERIAL)],
+    [
+        (35, ContrastPhase.NATIVE),
+        (55, ContrastPhase.NATIVE),
+        (82, ContrastPhase.UNKNOWN),
+        (150, ContrastPhase.VENOUS),
+        (320, ContrastPhase.ARTERIAL),
+    ],
 )
 @pytest.mark.parametrize(("spacing_mm", "pitch_deg"), [((3.0, 3.0, 3.0), 0.0), ((1.5, 0.9, 0.9), 15.0)])
 def test_phase_from_the_aorta_in_the_image(

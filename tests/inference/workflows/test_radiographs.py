@@ -1,0 +1,119 @@
+"""Chest radiographs and DXA: what headers allow is refused for its own reason, the rest for want of a model."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from inference.errors import ReasonCode, WarningCode
+from inference.findings import Findings, Outcome
+from inference.reading import InstanceHeader
+from inference.workflows import WorkflowOptions, run_workflow
+from tests.inference.headers import PLAIN
+
+pytestmark = pytest.mark.unit
+
+DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
+
+
+def film(**changes: Any) -> InstanceHeader:
+    """A PA chest film unless told otherwise."""
+    plain = dataclasses.replace(
+        PLAIN,
+        modality="DX",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+        body_part_examined="CHEST",
+        view_position="PA",
+        series_description="",
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+def run(workflow: str, *headers: InstanceHeader) -> Findings:
+    return run_workflow(workflow, headers, WorkflowOptions())
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, ReasonCode.NO_TRAINED_MODEL),
+        ({"body_part_examined": "THORAX"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"body_part_examined": ""}, ReasonCode.NO_TRAINED_MODEL),
+        ({"view_position": "AP"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"view_position": ""}, ReasonCode.NO_TRAINED_MODEL),
+        ({"view_position": "", "series_description": "BILATERAL RIBS"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"view_position": "", "series_description": "CHEST PA AND LATERAL"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"view_position": "PA", "series_description": "Chest lateral"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"view_position": "LL"}, ReasonCode.NOT_FRONTAL),
+        ({"view_position": "RL"}, ReasonCode.NOT_FRONTAL),
+        ({"view_position": "LATERAL"}, ReasonCode.NOT_FRONTAL),
+        ({"view_position": "", "series_description": "Chest lateral"}, ReasonCode.NOT_FRONTAL),
+        ({"view_position": "", "protocol_name": "W_THORAX_LAT"}, ReasonCode.NOT_FRONTAL),
+        ({"body_part_examined": "LEG"}, ReasonCode.WRONG_BODY_PART),
+        ({"body_part_examined": "LSPINE"}, ReasonCode.WRONG_BODY_PART),
+        ({"patient_species": "Canis lupus familiaris"}, ReasonCode.NOT_HUMAN),
+        ({"patient_species": "human"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"patient_species": "Homo sapiens"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"presentation_intent_type": "FOR PROCESSING"}, ReasonCode.FOR_PROCESSING),
+        ({"sop_class_uid": DX_FOR_PROCESSING}, ReasonCode.FOR_PROCESSING),
+        ({"presentation_intent_type": "FOR PRESENTATION"}, ReasonCode.NO_TRAINED_MODEL),
+    ],
+)
+def test_chest_radiograph(changes: dict[str, str], code: ReasonCode) -> None:
+    found = run("cxr", film(**changes))
+    assert found.outcome is Outcome.REFUSED
+    assert found.workflow == "cxr"
+    assert found.reason is not None
+    assert found.reason.code is code
+    if code is ReasonCode.NO_TRAINED_MODEL:
+        assert "no model bundle for chest radiographs is installed" in found.reason.text
+        assert found.skipped == ()
+    else:
+        assert [item.reason for item in found.skipped] == [found.reason]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"protocol_name": "AP Spine"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"protocol_name": "Left Femur"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"protocol_name": "Bilateral hip"}, ReasonCode.NO_TRAINED_MODEL),
+        ({"performed_procedure_step_description": "LVA"}, ReasonCode.WRONG_BODY_PART),
+        ({"protocol_name": "Left Ortho Knee"}, ReasonCode.WRONG_BODY_PART),
+        ({"protocol_name": "Total Body"}, ReasonCode.WRONG_BODY_PART),
+        ({"series_description": "Whole_Body composition"}, ReasonCode.WRONG_BODY_PART),
+        ({"series_description": "TOTALBODY"}, ReasonCode.WRONG_BODY_PART),
+        ({"protocol_name": "Left Forearm"}, ReasonCode.WRONG_BODY_PART),
+        ({"protocol_name": "Lateral spine"}, ReasonCode.WRONG_BODY_PART),
+        ({"patient_species": "Felis catus"}, ReasonCode.NOT_HUMAN),
+    ],
+)
+@pytest.mark.parametrize("modality", ["BMD", "OT", "CR", "DX", "SC"])
+def test_dxa(changes: dict[str, str], code: ReasonCode, modality: str) -> None:
+    found = run("dxa", film(modality=modality, body_part_examined="", view_position="", **changes))
+    assert found.outcome is Outcome.REFUSED
+    assert found.reason is not None
+    assert found.reason.code is code
+
+
+def test_a_lateral_view_beside_a_frontal_one_is_skipped_not_the_study() -> None:
+    found = run("cxr", film(), film(view_position="LL", sop_instance_uid="1.2.3.4.9"))
+    assert found.reason is not None
+    assert found.reason.code is ReasonCode.NO_TRAINED_MODEL
+    assert [(item.path, item.reason.code) for item in found.skipped] == [("instance 1.2.3.4.9", ReasonCode.NOT_FRONTAL)]
+
+
+def test_identity_comes_first() -> None:
+    found = run("cxr", film(), film(patient_id="SOMEBODY ELSE"))
+    assert found.reason is not None
+    assert found.reason.code is ReasonCode.IDENTITY_CONFLICT
+    assert [notice.code for notice in run("dxa", film(patient_id="")).warnings] == [WarningCode.IDENTITY_INCOMPLETE]
+
+
+def test_a_call_that_makes_no_sense_is_an_error_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="no workflow 'mri'"):
+        run("mri", film())
+    with pytest.raises(ValueError, match="one study, not 0"):
+        run("ct")
+    with pytest.raises(ValueError, match="one study, not 2"):
+        run("cxr", film(), film(study_instance_uid="9.9"))
