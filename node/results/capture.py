@@ -36,17 +36,27 @@ def build_capture(
         instance_number=1,
         manufacturer=equipment.MANUFACTURER,
         manufacturer_model_name=equipment.MODEL_NAME,
-        software_versions=equipment.software_versions(context),
+        software_versions=equipment.software_versions(context)[0],
         device_serial_number=equipment.device_serial_number(context, findings.models),
         series_description=SERIES_DESCRIPTION,
         contributing_equipment=equipment.contributing_equipment(findings, context),
         coding_schemes=codes.coding_schemes(),
     )
-    capture.PatientOrientation = None
-    capture.BodyPartExamined = "LSPINE"
+    capture.add_new("PatientOrientation", "CS", None)
+    capture.BodyPartExamined = body_part_examined(findings)
+    capture.ConversionType = "WSD"
     capture.BurnedInAnnotation = "NO"
     capture.ImageType = ["DERIVED", "SECONDARY"]
     capture.ImageComments = wording.research_notice()
     capture.DerivationDescription = "Page drawn from a CT series by Osteon"
     capture.WindowCenter, capture.WindowWidth = "127.5", "256"
     return capture
+
+
+def body_part_examined(findings: Findings) -> str:
+    """Defined term of PS3.16 Annex L for the levels shown; the whole spine where a level has no certain name."""
+    named = [v.level for v in findings.vertebrae if v.level is not None and v.level_certain]
+    if len(named) < len(findings.vertebrae):
+        return "SPINE"
+    thoracic, lumbar = (any(level.startswith(letter) for level in named) for letter in "TL")
+    return "TLSPINE" if thoracic and lumbar else "TSPINE" if thoracic else "LSPINE"

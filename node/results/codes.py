@@ -11,8 +11,8 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from inference.findings import Band, RoiKind
 from inference.ct.levels import LEVELS
+from inference.findings import Band, RoiKind
 from node.results.uids import derived_uid
 
 PRIVATE_SCHEME: Final = "99OSTEON"

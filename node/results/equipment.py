@@ -5,8 +5,8 @@ from typing import Final
 
 from highdicom import AlgorithmIdentificationSequence, ContributingEquipment
 from highdicom.sr import AlgorithmIdentification
-from pydicom.sr.codedict import codes
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 
 from inference.findings import Findings, ModelUsed
 from node.results import codes as concepts

@@ -19,6 +19,7 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as standard
+from pydicom.sr.coding import Code
 
 from node.results import codes
 
@@ -46,7 +47,7 @@ def _shared(header: Dataset) -> list[ContentItem]:
     """Descriptors of TID 1602 and TID 1604 that hold for every slice."""
     pixels = CodedConcept("{pixels}", "UCUM", "Pixels")
     spacing = header.PixelSpacing
-    numbers = [
+    numbers: list[tuple[Code, float, Code | CodedConcept]] = [
         (standard.DCM.PixelDataRows, int(header.Rows), pixels),
         (standard.DCM.PixelDataColumns, int(header.Columns), pixels),
         (standard.DCM.HorizontalPixelSpacing, float(spacing[1]), codes.MILLIMETRE),

@@ -118,6 +118,7 @@ class Cell:
     text: str
     style: Style
     right: bool = False
+    inverse: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,11 @@ class Row:
             top = y + self.padding
             for line in lines:
                 offset = width - round(cell.style.font.getlength(line)) if cell.right else 0
-                pen.text((x + left + offset, top), line, font=cell.style.font, fill=cell.style.grey)
+                at = (x + left + offset, top)
+                if cell.inverse:
+                    box = pen.textbbox(at, line, font=cell.style.font)
+                    pen.rectangle([box[0] - 6, box[1] - 5, box[2] + 5, box[3] + 5], fill=WHITE)
+                pen.text(at, line, font=cell.style.font, fill=BLACK if cell.inverse else cell.style.grey)
                 top += cell.style.line_height
         below = y + self.height
         if self.rule:

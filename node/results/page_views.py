@@ -16,9 +16,9 @@ from inference.findings import CtImages, Findings, VertebraFinding
 from inference.volume import Volume
 from node.results.contours import outlines
 from node.results.page_text import BLACK, WHITE, Style
-from node.results.wording import reported_vertebra, short_level_name
+from node.results.wording import reported_vertebra, short_level_name, shown_attenuation
 
-WINDOW_HU: Final = (-250.0, 650.0)
+WINDOW_HU: Final = (-200.0, 550.0)
 """Shown from black to white: trabecular bone in the middle, metal white."""
 SAGITTAL_MARGIN_MM: Final = 38.0
 SAGITTAL_ANTERIOR_MM: Final = 62.0
@@ -60,15 +60,15 @@ def sagittal_view(images: CtImages, vertebrae: tuple[VertebraFinding, ...], size
     Parameters
     ----------
     size
-        Largest width and height in pixels.
+        Width and height in pixels; what the bodies do not need is filled with what lies around them.
     """
     centres = np.array(sorted((v.centre_lps_mm for v in vertebrae), key=lambda c: c[2]), dtype=np.float64)
     bottom, top = centres[0, 2] - SAGITTAL_MARGIN_MM, centres[-1, 2] + SAGITTAL_MARGIN_MM
     front, back = centres[:, 1].min() - SAGITTAL_ANTERIOR_MM, centres[:, 1].max() + SAGITTAL_POSTERIOR_MM
-    mm = max((back - front) / size[0], (top - bottom) / size[1])
-    columns, rows = int((back - front) / mm), int((top - bottom) / mm)
-    z = top - (np.arange(rows) + 0.5) * mm
-    y = front + (np.arange(columns) + 0.5) * mm
+    columns, rows = size
+    mm = max((back - front) / columns, (top - bottom) / rows)
+    z = (top + bottom) / 2 + ((rows - 1) / 2 - np.arange(rows)) * mm
+    y = (front + back) / 2 + (np.arange(columns) - (columns - 1) / 2) * mm
     x = np.interp(z, centres[:, 2], centres[:, 0])
     points = np.empty((rows, columns, 3))
     points[..., 0] = x[:, None]
@@ -80,11 +80,10 @@ def sagittal_view(images: CtImages, vertebrae: tuple[VertebraFinding, ...], size
 def axial_view(images: CtImages, vertebra: VertebraFinding, size: tuple[int, int]) -> View:
     """The plane through a body's centre, across its own axis."""
     centre, left, anterior = (np.asarray(v, dtype=np.float64) for v in (vertebra.centre_lps_mm, vertebra.left, vertebra.anterior))
-    height_mm, width_mm = AXIAL_ANTERIOR_MM + AXIAL_POSTERIOR_MM, 2 * AXIAL_HALF_WIDTH_MM
-    mm = max(width_mm / size[0], height_mm / size[1])
-    columns, rows = int(width_mm / mm), int(height_mm / mm)
-    across = -AXIAL_HALF_WIDTH_MM + (np.arange(columns) + 0.5) * mm
-    forward = AXIAL_ANTERIOR_MM - (np.arange(rows) + 0.5) * mm
+    columns, rows = size
+    mm = max(2 * AXIAL_HALF_WIDTH_MM / columns, (AXIAL_ANTERIOR_MM + AXIAL_POSTERIOR_MM) / rows)
+    across = (np.arange(columns) - (columns - 1) / 2) * mm
+    forward = (AXIAL_ANTERIOR_MM - AXIAL_POSTERIOR_MM) / 2 + ((rows - 1) / 2 - np.arange(rows)) * mm
     points = centre + across[None, :, None] * left + forward[:, None, None] * anterior
     return _sample(images, points, mm, ("R", "L", "A", "P"))
 
@@ -133,7 +132,7 @@ def draw_view(view: View, findings: Findings, labels: dict[int, str], voxel_mm: 
     image = Image.fromarray(view.grey)
     blur = 0.35 * voxel_mm / view.mm_per_pixel
     excluded = {v.label for v in findings.vertebrae if not v.used}
-    for mask, line, pattern in ((view.core, 1.4, ()), (view.ellipse, 2.0, (2.0, 7.0)), (view.bodies, 2.6, ())):
+    for mask, line, pattern in ((view.core, 1.3, ()), (view.ellipse, 2.6, (2.6, 6.5)), (view.bodies, 2.6, ())):
         for label in np.unique(mask[mask > 0]):
             dashes = (14.0, 9.0) if mask is view.bodies and int(label) in excluded else pattern
             _draw_outlines(image, ndimage.gaussian_filter((mask == label).astype(np.float32), blur), line, dashes)
@@ -198,13 +197,19 @@ def _draw_edges(image: Image.Image, view: View) -> None:
     pen = ImageDraw.Draw(image)
     w, h, s = image.width, image.height, style.size
     left, right, top, bottom = view.edges
-    for text, x, y in ((left, 8, h // 2), (right, w - s - 2, h // 2), (top, w // 2, 6), (bottom, w // 2, h - s - 12)):
+    for text, x, y in ((left, 10, h // 8), (right, w - s - 2, h // 8), (top, w // 2, 6), (bottom, w // 2, h - s - 12)):
         pen.text((x, y), text, font=style.font, fill=WHITE, stroke_width=3, stroke_fill=BLACK)
-    ten_cm = 50.0 / view.mm_per_pixel
-    pen.line([(w - 24 - ten_cm, h - 22), (w - 24, h - 22)], fill=WHITE, width=3)
-    pen.text((w - 24 - ten_cm, h - 54), "5 cm", font=Style(size=20).font, fill=WHITE, stroke_width=3, stroke_fill=BLACK)
+    bar_mm = 50 if 50 / view.mm_per_pixel < 0.3 * w else 20
+    length = bar_mm / view.mm_per_pixel
+    pen.line([(w - 24 - length, h - 22), (w - 24, h - 22)], fill=WHITE, width=3)
+    pen.text((w - 24 - length, h - 54), f"{bar_mm // 10} cm", font=Style(size=20).font, fill=WHITE, stroke_width=3, stroke_fill=BLACK)
 
 
 def sagittal_labels(findings: Findings) -> dict[int, str]:
-    """Level names for the sagittal section."""
-    return {v.label: short_level_name(v) for v in findings.vertebrae}
+    """Name and number of every body: ``L1 97``, or ``L4 excluded``."""
+    labels = {}
+    for vertebra in findings.vertebrae:
+        value = shown_attenuation(vertebra, findings)
+        what = "excluded" if not vertebra.used else str(value) if value is not None else ""
+        labels[vertebra.label] = f"{short_level_name(vertebra)}  {what}".strip()
+    return labels

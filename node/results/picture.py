@@ -7,9 +7,10 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from inference.findings import Band, Findings, RoiKind, VertebraFinding
+from inference.findings import Band, Findings, VertebraFinding
 from node.results import wording
 from node.results.objects import ResultContext
+from node.results.page_table import table
 from node.results.page_text import (
     BLACK,
     DARK,
@@ -17,9 +18,7 @@ from node.results.page_text import (
     LIGHT,
     WHITE,
     Block,
-    Cell,
     Drawable,
-    Row,
     Style,
     draw_all,
     fit,
@@ -85,15 +84,23 @@ def _draw_title(page: Image.Image, findings: Findings) -> int:
     style = fit(head.title, Style(size=62, bold=True, grey=BLACK), INNER - 40, smallest=34)
     title = paragraph(head.title, style, INNER - 40)
     detail = paragraph(head.detail, Style(size=29, grey=BLACK), INNER - 40)
-    box_height = title.height + detail.height + 34
+    advice = _advice(findings)
+    box_height = title.height + detail.height + advice.height + 34
     ImageDraw.Draw(page).rectangle([MARGIN, 30, WIDTH - MARGIN, 30 + box_height], fill=235)
     y = title.draw(page, MARGIN + 20, 42)
-    detail.draw(page, MARGIN + 20, y + 4)
+    y = detail.draw(page, MARGIN + 20, y + 4)
+    advice.draw(page, MARGIN + 20, y)
     y = 30 + box_height + 16
     if findings.reason is None and findings.summary is not None and findings.summary.attenuation_hu is not None:
         y = _draw_scale(page, findings, y)
     notice = paragraph(wording.research_notice(), Style(size=27, bold=True, grey=WHITE), INNER, after=14)
     return notice.draw(page, MARGIN, y)
+
+
+def _advice(findings: Findings) -> Block:
+    if findings.reason is not None or findings.summary is None or not findings.summary.recommendation:
+        return Block(lines=())
+    return paragraph(wording.ascii_text(findings.summary.recommendation), Style(size=27, bold=True, grey=BLACK), INNER - 40)
 
 
 def _draw_scale(page: Image.Image, findings: Findings, y: int) -> int:
@@ -141,13 +148,14 @@ def _draw_views(page: Image.Image, findings: Findings, y: int, height: int) -> i
     size = ((INNER - gap) // 2, height - caption)
     voxel_mm = max(images.volume.spacing_mm)
     shown = _axial_vertebra(findings)
+    kind, statistic = wording.shown_statistic(findings)
     sagittal = draw_view(sagittal_view(images, findings.vertebrae, size), findings, sagittal_labels(findings), voxel_mm)
     axial = draw_view(axial_view(images, shown, size), findings, {}, voxel_mm)
     style = Style(size=20, grey=LIGHT)
     pen = ImageDraw.Draw(page)
     captions = (
-        "Sagittal, through the middle of each body. Dashed outline: excluded.",
-        f"{wording.level_name(shown)}, across its own axis at mid-height. Thin line: core. Dotted: ellipse.",
+        f"Sagittal through the bodies; {statistic} HU of the {wording.ROI_NAME[kind]}. Dashed: excluded.",
+        f"{wording.level_name(shown)} at mid-height, seen from the feet. Thin line: core. Dotted: ellipse.",
     )
     for image, x, text in ((sagittal, MARGIN, captions[0]), (axial, MARGIN + size[0] + gap, captions[1])):
         page.paste(image, (x + (size[0] - image.width) // 2, y + (size[1] - image.height) // 2))
@@ -167,11 +175,9 @@ def _axial_vertebra(findings: Findings) -> VertebraFinding:
 
 def _below(findings: Findings, context: ResultContext, factor: float) -> list[Drawable]:
     small, bold, fine = (style.scaled(factor) for style in (_SMALL, _BOLD, _FINE_PRINT))
-    blocks: list[Drawable] = [*_table(findings, factor), Block(lines=(), after=round(10 * factor))]
+    blocks: list[Drawable] = [*table(findings, INNER, factor), Block(lines=(), after=round(10 * factor))]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
     if findings.summary is not None:
-        if findings.reason is None:
-            blocks.append(paragraph(wording.ascii_text(findings.summary.recommendation), bold, INNER, after=2))
         blocks += [paragraph(line, small, INNER) for line in wording.correction_lines(findings.summary)]
     if findings.level_because:
         blocks.append(paragraph(wording.ascii_text(f"Levels named by: {findings.level_because}"), small, INNER))
@@ -179,44 +185,3 @@ def _below(findings: Findings, context: ResultContext, factor: float) -> list[Dr
         blocks.append(paragraph(wording.acquisition_text(findings.acquisition), small, INNER, after=6))
     blocks += [paragraph(line, fine, INNER) for line in wording.provenance_lines(findings, context)]
     return blocks
-
-
-_COLUMNS: Final = (
-    (0, 150),
-    (150, 70),
-    (230, 70),
-    (310, 50),
-    (380, 70),
-    (460, 70),
-    (540, 50),
-    (610, 75),
-    (690, 75),
-    (770, 75),
-    (875, INNER - 875),
-)
-
-
-def _table(findings: Findings, factor: float) -> list[Drawable]:
-    """Core, ellipse, heights, and whether the level counts; the reported level in bold white."""
-    small, head = _SMALL.scaled(factor), Style(size=18, bold=True, grey=GREY).scaled(factor)
-    groups = ("", "core HU", "", "", "ellipse HU", "", "", "height mm", "", "", "")
-    spans = ((0, 150), (150, 230), (0, 1), (0, 1), (380, 230), (0, 1), (0, 1), (610, 235), (0, 1), (0, 1), (875, 1))
-    names = ("level", "mean", "median", "SD", "mean", "median", "SD", "front", "middle", "back", "used, and why not")
-    rows: list[Drawable] = [
-        Row(cells=tuple(Cell(text=g, style=head) for g in groups), columns=spans, rule=False, padding=1),
-        Row(cells=tuple(Cell(text=n, style=head, right=0 < i < 10) for i, n in enumerate(names)), columns=_COLUMNS, padding=2),
-    ]
-    reported = wording.reported_vertebra(findings)
-    for vertebra in findings.vertebrae:
-        line = wording.level_line(vertebra, findings)
-        style = _BOLD.scaled(factor) if vertebra is reported else small if vertebra.used else Style(size=small.size, grey=GREY)
-        verdict = " ".join([line.verdict, *(f"! {w}" for w in line.warnings)])
-        texts = (line.name, *line.core, *line.ellipse, *line.heights, verdict)
-        cells = tuple(Cell(text=t, style=style, right=0 < i < 10) for i, t in enumerate(texts))
-        rows.append(Row(cells=cells, columns=_COLUMNS, padding=round(5 * factor)))
-    return rows
-
-
-def reported_kind(findings: Findings) -> RoiKind:
-    """The region that carries the band; core where nothing is reported."""
-    return findings.summary.roi_kind if findings.summary is not None else RoiKind.CORE

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
-from inference.findings import CtImages, Findings, ModelUsed, VertebraFinding
+from inference.findings import Findings, ModelUsed, VertebraFinding
 from node.results import codes, equipment
 from node.results.objects import ResultContext
-from node.results.source import Source, SourceImages
+from node.results.source import Family, Source, SourceImages, source_masks
 from node.results.uids import ResultKey
 from node.results.wording import ascii_text, level_name
 
@@ -42,7 +42,7 @@ class Segment:
     """One segment, before encoding. ``family`` is ``body``, ``core`` or ``ellipse``; ``label`` its value in that family's mask."""
 
     number: int
-    family: str
+    family: Family
     label: int
     vertebra: VertebraFinding
 
@@ -57,12 +57,10 @@ def tracking_identifier(vertebra: VertebraFinding) -> str:
     return level_name(vertebra)
 
 
-def plan_segments(findings: Findings, images: CtImages) -> tuple[Segment, ...]:
+def plan_segments(findings: Findings, slices: SourceImages) -> tuple[Segment, ...]:
     """Which segments there are, and their numbers: all bodies head to foot, then all cores, then all ellipses; empty ones are absent."""
     segments: list[Segment] = []
-    families = (("body", images.source_bodies), ("core", images.source_core), ("ellipse", images.source_ellipse))
-    for family, mask in families:
-        present = set(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist())
+    for family, present in slices.present.items():
         for vertebra in findings.vertebrae:
             if vertebra.label in present:
                 segments.append(Segment(number=len(segments) + 1, family=family, label=vertebra.label, vertebra=vertebra))
@@ -80,13 +78,12 @@ def build_segmentation(findings: Findings, source: Source, key: ResultKey, conte
     images, slices = findings.images, source.images
     if images is None or slices is None or not findings.models:
         raise ValueError("a segmentation needs masks, source slices and the algorithm that made them")
-    segments = plan_segments(findings, images)
+    segments = plan_segments(findings, slices)
     if not segments:
         raise ValueError("no body lies on the source slices")
     planes = list(slices.planes)
-    masks = {"body": images.source_bodies, "core": images.source_core, "ellipse": images.source_ellipse}
     parts = []
-    for family, mask in masks.items():
+    for family, mask in source_masks(images).items():
         members = [segment for segment in segments if segment.family == family]
         if members:
             parts.append(_encode(mask[planes], members, slices, (findings, key, context, series_number)))
@@ -117,7 +114,7 @@ def _encode(
         instance_number=1,
         manufacturer=equipment.MANUFACTURER,
         manufacturer_model_name=equipment.MODEL_NAME,
-        software_versions=equipment.software_versions(context),
+        software_versions=equipment.software_versions(context)[0],
         device_serial_number=equipment.device_serial_number(context, findings.models),
         content_label="VERTEBRAL_BODIES",
         content_description="Vertebral bodies and regions measured. Research use."[:64],
@@ -159,7 +156,7 @@ def _describe(segment: Segment, number: int, model: ModelUsed, key: ResultKey) -
 
 def _merge(parts: Sequence[Segmentation], slices: SourceImages) -> Segmentation:
     """Put families together: segments renumbered in order, frames appended, position indices counted over all frames."""
-    descriptions: list[Dataset] = []
+    descriptions: list[SegmentDescription] = []
     frames: list[Dataset] = []
     for part in parts:
         offset = len(descriptions)

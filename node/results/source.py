@@ -1,10 +1,10 @@
 """What the results take from the source files: identity, and the headers of the slices that carry a mask. Nothing is invented."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,10 @@ IMAGE_TAGS: Final = (
 )
 
 
+Family = Literal["body", "core", "ellipse"]
+"""The three masks of a study."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceImages:
     """Slices that carry a body.
@@ -102,10 +106,13 @@ class SourceImages:
         Data sets without pixels, with UIDs and geometry but without identity, in the order of ``planes``.
     planes
         Their indices on the first axis of the source masks of :class:`~inference.findings.CtImages`.
+    present
+        Per family (``body``, ``core``, ``ellipse``) the labels that have at least one voxel there.
     """
 
     headers: tuple[Dataset, ...]
     planes: tuple[int, ...]
+    present: Mapping[Family, frozenset[int]]
 
     def header(self, plane: int) -> Dataset:
         """The header of one plane of the source masks."""
@@ -203,22 +210,31 @@ def _reference(header: InstanceHeader) -> Dataset:
     return reference
 
 
+def source_masks(images: CtImages) -> dict[Family, NDArray[np.uint8]]:
+    """The masks on the source grid, shape (files, Rows, Columns), by family."""
+    return {"body": images.source_bodies, "core": images.source_core, "ellipse": images.source_ellipse}
+
+
 def _read_images(images: CtImages, by_path: dict[Path, InstanceHeader]) -> SourceImages:
-    planes = occupied_planes(images)
+    masks = source_masks(images)
+    occupied = np.zeros(images.source_bodies.shape[0], dtype=bool)
+    for mask in masks.values():
+        occupied |= mask.any(axis=(1, 2))
+    planes = tuple(int(plane) for plane in np.flatnonzero(occupied))
     headers = []
     for plane in planes:
         path = images.source_paths[plane]
         headers.append(_image_header(read_dataset(path, IMAGE_TAGS, stop_before_pixels=True), by_path[path]))
-    return SourceImages(headers=tuple(headers), planes=planes)
+    present = {family: _labels(mask, planes) for family, mask in masks.items()}
+    return SourceImages(headers=tuple(headers), planes=planes, present=present)
 
 
-def occupied_planes(images: CtImages) -> tuple[int, ...]:
-    """Indices of the source slices on which any mask lies."""
-    masks: tuple[NDArray[np.uint8], ...] = (images.source_bodies, images.source_core, images.source_ellipse)
-    occupied = np.zeros(images.source_bodies.shape[0], dtype=bool)
-    for mask in masks:
-        occupied |= mask.any(axis=(1, 2))
-    return tuple(int(plane) for plane in np.flatnonzero(occupied))
+def _labels(mask: NDArray[np.uint8], planes: Sequence[int]) -> frozenset[int]:
+    """Labels with a voxel on the planes. Slice by slice: counting the whole mask at once would take eight times its memory."""
+    counts = np.zeros(256, dtype=np.int64)
+    for plane in planes:
+        counts += np.bincount(mask[plane].ravel(), minlength=256)
+    return frozenset(int(label) for label in np.flatnonzero(counts) if label)
 
 
 def _image_header(read: Dataset, header: InstanceHeader) -> Dataset:

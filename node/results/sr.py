@@ -36,11 +36,10 @@ from highdicom.sr import (
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
-from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 
-from inference.findings import CtImages, CtSummary, Findings, ModelUsed, RoiKind, RoiMeasurement, VertebraFinding
+from inference.findings import CtImages, CtSummary, Findings, RoiKind, RoiMeasurement, VertebraFinding
 from node.results import codes, equipment, wording
 from node.results.contours import middle_plane, outlines
 from node.results.image_library import image_library
@@ -68,7 +67,7 @@ def build_report(
     images, slices = findings.images, source.images
     if images is None or slices is None:
         raise ValueError("a measurement report needs masks and source slices")
-    bodies = [segment for segment in plan_segments(findings, images) if segment.family == "body"]
+    bodies = [segment for segment in plan_segments(findings, slices) if segment.family == "body"]
     algorithm = equipment.algorithm_identification(findings.models[0], context)
     groups: list[_Group] = []
     for segment in bodies:
@@ -92,7 +91,7 @@ def build_report(
         instance_number=1,
         manufacturer=equipment.MANUFACTURER,
         manufacturer_model_name=equipment.MODEL_NAME,
-        software_versions=equipment.software_versions(context),
+        software_versions=equipment.software_versions(context)[0],
         device_serial_number=equipment.device_serial_number(context, findings.models),
         is_complete=True,
         is_final=False,
@@ -247,12 +246,12 @@ def _derived_measurements(findings: Findings) -> list[ContentItem]:
     how = _STATISTIC_CODE[statistic] if statistic is not None else None
     measured = _number(codes.ATTENUATION, wording.whole_hu(summary.attenuation_hu), codes.HOUNSFIELD, codes.ROI[summary.roi_kind], how)
     measured[0].ContentSequence.append(FindingSite(site))
-    items: list[ContentItem] = list(measured)
+    items: list[ContentItem] = [*measured]
     for correction in summary.corrections:
         corrected = _number(codes.CORRECTED_ATTENUATION, wording.whole_hu(correction.corrected_hu), codes.HOUNSFIELD)
         comment = _text(codes.COMMENT, wording.correction_line(correction), RelationshipTypeValues.HAS_PROPERTIES)
         corrected[0].ContentSequence = ContentSequence([FindingSite(site), comment])
-        items.extend(corrected)
+        items.extend([*corrected])
     return items
 
 

@@ -61,7 +61,7 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
         instance_number=1,
         manufacturer=equipment.MANUFACTURER,
         manufacturer_model_name=equipment.MODEL_NAME,
-        software_versions=equipment.software_versions(context),
+        software_versions=equipment.software_versions(context)[0],
         device_serial_number=equipment.device_serial_number(context, findings.models),
         is_complete=True,
         is_final=False,

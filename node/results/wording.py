@@ -45,6 +45,7 @@ class LevelLine:
     """One body as text. ``core`` and ``ellipse`` are mean, median and SD in HU, ``heights`` anterior, middle, posterior in mm."""
 
     name: str
+    short_name: str
     core: tuple[str, str, str]
     ellipse: tuple[str, str, str]
     heights: tuple[str, str, str]
@@ -106,6 +107,21 @@ def reported_statistic(findings: Findings) -> str | None:
         for name, value in (("mean", roi.attenuation.mean_hu), ("median", roi.attenuation.median_hu))
     )
     return name if distance <= 0.5 else None
+
+
+def shown_statistic(findings: Findings) -> tuple[RoiKind, str]:
+    """Region and statistic that stand for a body where there is room for one number: those of the summary, else the core's median."""
+    kind = findings.summary.roi_kind if findings.summary is not None else RoiKind.CORE
+    return kind, reported_statistic(findings) or "median"
+
+
+def shown_attenuation(vertebra: VertebraFinding, findings: Findings) -> int | None:
+    """The one number of a body, in HU; None where it was not measured."""
+    kind, statistic = shown_statistic(findings)
+    roi = vertebra.roi(kind)
+    if roi is None:
+        return None
+    return whole_hu(roi.attenuation.mean_hu if statistic == "mean" else roi.attenuation.median_hu)
 
 
 def band_range(band: Band, thresholds: Sequence[Threshold]) -> str:
@@ -180,6 +196,7 @@ def level_line(vertebra: VertebraFinding, findings: Findings) -> LevelLine:
     heights = vertebra.heights
     return LevelLine(
         name=level_name(vertebra),
+        short_name=short_level_name(vertebra),
         core=_statistics(vertebra.roi(RoiKind.CORE)),
         ellipse=_statistics(vertebra.roi(RoiKind.ELLIPSE)),
         heights=(ABSENT,) * 3 if heights is None else (_mm(heights.anterior_mm), _mm(heights.middle_mm), _mm(heights.posterior_mm)),

@@ -1,7 +1,7 @@
 """The one door: findings in, DICOM files out."""
 
 import datetime
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from inference.findings import Findings
 from inference.reading import InstanceHeader
 from inference.tolerant import tolerant
 from node.results.capture import build_capture
+from node.results.equipment import software_versions
 from node.results.objects import ResultContext, ResultKind, ResultObject, WrittenResults
 from node.results.picture import draw_page
 from node.results.seg import build_segmentation, plan_segments
@@ -57,22 +58,22 @@ def write_results(
     with tolerant():
         source = read_source(findings, source_headers)
         key = result_key(findings, source.input_uids, context)
-        wanted = [kind for kind in ORDER if kind in kinds and kind in possible_kinds(findings)]
+        possible = possible_kinds(findings, source)
+        wanted = [kind for kind in ORDER if kind in kinds and kind in possible]
         png = out_dir / "picture.png" if "picture" in wanted else None
         datasets = _build(findings, source, key, context, wanted)
         if png is not None:
             page = draw_page(findings, context)
             page.save(png, format="PNG", optimize=False)
             datasets["picture"] = build_capture(page, findings, source, key, context, _series_number(source, "picture"))
-        now = datetime.datetime.now()
-        objects = tuple(_save(kind, datasets[kind], source, out_dir, now) for kind in wanted)
+        _stamp_time(datasets.values())
+        objects = tuple(_save(kind, datasets[kind], source, context, out_dir) for kind in wanted)
     return WrittenResults(objects=objects, picture_png=png)
 
 
-def possible_kinds(findings: Findings) -> frozenset[ResultKind]:
+def possible_kinds(findings: Findings, source: Source) -> frozenset[ResultKind]:
     """What can be written of these findings: objects that show bodies need bodies on the source slices."""
-    images = findings.images
-    if images is None or not findings.vertebrae or not any(s.family == "body" for s in plan_segments(findings, images)):
+    if source.images is None or not any(segment.family == "body" for segment in plan_segments(findings, source.images)):
         return frozenset({"text"})
     return frozenset(ORDER)
 
@@ -94,13 +95,20 @@ def _build(
     return built
 
 
-def _save(kind: ResultKind, dataset: Dataset, source: Source, out_dir: Path, now: datetime.datetime) -> ResultObject:
-    """Stamp identity and one common time on an object, and write it whole or not at all."""
+def _stamp_time(datasets: Iterable[Dataset]) -> None:
+    """One time for all objects of a study."""
+    now = datetime.datetime.now()
+    for dataset in datasets:
+        for keyword in ("ContentDate", "InstanceCreationDate", "SeriesDate"):
+            setattr(dataset, keyword, now.strftime("%Y%m%d"))
+        for keyword in ("ContentTime", "InstanceCreationTime", "SeriesTime"):
+            setattr(dataset, keyword, now.strftime("%H%M%S"))
+
+
+def _save(kind: ResultKind, dataset: Dataset, source: Source, context: ResultContext, out_dir: Path) -> ResultObject:
+    """Stamp the patient's identity on an object, and write it whole or not at all."""
     stamp_identity(dataset, source.identity)
-    for keyword in ("ContentDate", "InstanceCreationDate", "SeriesDate"):
-        setattr(dataset, keyword, now.strftime("%Y%m%d"))
-    for keyword in ("ContentTime", "InstanceCreationTime", "SeriesTime"):
-        setattr(dataset, keyword, now.strftime("%H%M%S"))
+    dataset.SoftwareVersions = software_versions(context)
     dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     dataset.file_meta.ImplementationVersionName = "OSTEON"
     path = out_dir / f"{kind}.dcm"
