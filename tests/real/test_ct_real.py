@@ -1,0 +1,163 @@
+"""The CT workflow on real studies: levels, attenuation, overlap, refusals."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.errors import ReasonCode, WarningCode
+from inference.findings import Band, Findings, Outcome, RoiKind, VertebraFinding
+from tests.real.cases import CASES, findings_of, true_level
+from tests.real.table import rows
+
+pytestmark = pytest.mark.real
+
+FindingsOf = Callable[[str], Findings]
+LUMBAR_LEVELS = ("L1", "L2", "L3", "L4", "L5")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> FindingsOf:
+    """Findings of a case by its name; each is computed once for all tests of this file."""
+    known: dict[str, Findings] = {}
+
+    def findings(name: str) -> Findings:
+        if name not in known:
+            folder: Path = tmp_path_factory.mktemp("study")
+            known[name] = findings_of(CASES[name], folder)
+        return known[name]
+
+    return findings
+
+
+def level_of(findings: Findings, level: str) -> VertebraFinding:
+    return next(vertebra for vertebra in findings.vertebrae if vertebra.level == level)
+
+
+def core_hu(vertebra: VertebraFinding) -> tuple[float, float]:
+    """Mean and median of the core."""
+    roi = vertebra.roi(RoiKind.CORE)
+    assert roi is not None
+    return roi.attenuation.mean_hu, roi.attenuation.median_hu
+
+
+def test_abdomen_levels_are_right_and_certain_and_all_used(measured: FindingsOf) -> None:
+    found = measured("abdomen_native_3mm")
+    truth = CASES["abdomen_native_3mm"].truth
+    assert truth is not None
+    assert found.images is not None
+    masks = truth(found.images.volume)
+    for level in LUMBAR_LEVELS:
+        vertebra = level_of(found, level)
+        real_level, overlap = true_level(vertebra.label, found, masks)
+        assert real_level == level
+        assert overlap >= 0.85
+        assert vertebra.level_certain
+        assert vertebra.used, vertebra.excluded_because
+
+
+@pytest.mark.parametrize("level", ["L1", "L2", "L3", "L4"])
+def test_abdomen_attenuation(measured: FindingsOf, level: str) -> None:
+    mean, _ = core_hu(level_of(measured("abdomen_native_3mm"), level))
+    assert mean == pytest.approx(CASES["abdomen_native_3mm"].reference_hu[level], abs=8)
+
+
+def test_abdomen_ellipse_agrees_with_the_core_where_there_is_no_focus(measured: FindingsOf) -> None:
+    """Trap in peers: cortex and arch in the region read 40 to 60 HU high."""
+    for level in ("L2", "L3", "L4", "L5"):
+        vertebra = level_of(measured("abdomen_native_3mm"), level)
+        ellipse = vertebra.roi(RoiKind.ELLIPSE)
+        assert ellipse is not None
+        assert ellipse.attenuation.median_hu == pytest.approx(core_hu(vertebra)[1], abs=8)
+
+
+def test_abdomen_dense_focus_in_l1_is_a_warning_and_the_median_stands(measured: FindingsOf) -> None:
+    found = measured("abdomen_native_3mm")
+    first = level_of(found, "L1")
+    mean, median = core_hu(first)
+    assert mean - median > 8
+    assert WarningCode.MEAN_MEDIAN_GAP in [notice.code for notice in first.warnings]
+    assert found.summary is not None
+    assert found.summary.level == "L1"
+    assert found.summary.attenuation_hu == median
+    assert found.summary.band is Band.LOW
+    assert found.outcome is Outcome.RESULT_WITH_WARNINGS
+
+
+def test_abdomen_heights_are_plausible(measured: FindingsOf) -> None:
+    """Facts: 20-30 mm; L5 anterior 30.3 +/- 1.9, posterior 26.3 +/- 1.9 mm."""
+    for level in LUMBAR_LEVELS:
+        heights = level_of(measured("abdomen_native_3mm"), level).heights
+        assert heights is not None
+        assert min(heights.anterior_mm, heights.middle_mm, heights.posterior_mm) >= 20
+        assert max(heights.anterior_mm, heights.middle_mm, heights.posterior_mm) <= 33
+    fifth = level_of(measured("abdomen_native_3mm"), "L5").heights
+    assert fifth is not None
+    assert fifth.anterior_mm - fifth.posterior_mm > 2
+
+
+def test_abdomen_is_native_by_its_image(measured: FindingsOf) -> None:
+    acquisition = measured("abdomen_native_3mm").acquisition
+    assert acquisition is not None
+    assert acquisition.contrast_phase == "native", acquisition.contrast_because
+
+
+def test_abdomen_masks_lie_inside_the_bodies(measured: FindingsOf) -> None:
+    images = measured("abdomen_native_3mm").images
+    assert images is not None
+    assert images.source_bodies.shape == (len(images.source_paths), 101, 122)
+    for mask in (images.source_core, images.source_ellipse):
+        assert np.array_equal(mask[mask > 0], images.source_bodies[mask > 0])
+
+
+def test_low_density_is_measured_and_its_level_stays_uncertain(measured: FindingsOf) -> None:
+    found = measured("lumbar_low_density_1.5mm")
+    assert found.images is not None
+    truth = CASES["lumbar_low_density_1.5mm"].truth
+    assert truth is not None
+    masks = truth(found.images.volume)
+    third = next(vertebra for vertebra in found.vertebrae if true_level(vertebra.label, found, masks)[0] == "L3")
+    assert true_level(third.label, found, masks)[1] >= 0.85
+    mean, median = core_hu(third)
+    assert mean == pytest.approx(52, abs=10)
+    assert median == pytest.approx(52, abs=10)
+    assert third.level is None
+    assert not third.used
+    assert all(not vertebra.level_certain for vertebra in found.vertebrae)
+
+
+@pytest.mark.parametrize("name", ["thorax_siemens", "thorax_philips"])
+def test_a_thorax_without_l1_never_claims_one(measured: FindingsOf, name: str) -> None:
+    found = measured(name)
+    assert "L1" not in [vertebra.level for vertebra in found.vertebrae]
+    assert all(vertebra.level in (None, "T11", "T12") for vertebra in found.vertebrae)
+    assert found.summary is None or found.summary.band is None
+
+
+def test_the_native_thorax_is_native_by_its_image(measured: FindingsOf) -> None:
+    found = measured("thorax_philips")
+    assert found.acquisition is not None
+    assert found.acquisition.contrast_phase == "native", found.acquisition.contrast_because
+    assert [vertebra.label for vertebra in found.vertebrae] != []
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES.values() if case.refusal])
+def test_what_cannot_be_measured_is_refused_with_its_code(measured: FindingsOf, name: str) -> None:
+    found = measured(name)
+    assert found.outcome is Outcome.REFUSED
+    assert found.reason is not None
+    assert found.reason.code in CASES[name].refusal
+    assert found.reason.text
+
+
+def test_a_mixed_study_says_why_each_series_is_not_used(measured: FindingsOf) -> None:
+    codes = {item.reason.code for item in measured("mixed_study").skipped}
+    assert codes == {ReasonCode.LOCALIZER, ReasonCode.DERIVED_IMAGE, ReasonCode.WRONG_BODY_PART}
+
+
+def test_the_table_shows_every_level_with_its_reference(measured: FindingsOf) -> None:
+    table = rows(CASES["abdomen_native_3mm"], measured("abdomen_native_3mm"))
+    assert [row[2] for row in table[1:]][-5:] == list(LUMBAR_LEVELS)
+    assert [row[5] for row in table[1:]][-5:] == ["111", "113", "108", "110", "114"]
+    assert table[0][1] == "result_with_warnings"
