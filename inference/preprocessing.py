@@ -49,15 +49,17 @@ def upright_grid(affine: NDArray[np.float64], shape: Shape) -> tuple[NDArray[np.
 def resample_upright(
     hu: NDArray[np.int16], affine: NDArray[np.float64], upright_affine: NDArray[np.float64], upright_shape: Shape, *, fill: int
 ) -> NDArray[np.int16]:
-    """Attenuation of one grid on another, linear between voxels; ``fill`` outside."""
-    return _resample(hu, affine, upright_affine, upright_shape, sitk.sitkLinear, fill).astype(np.int16, copy=False)
+    """Attenuation of one grid on another, linear between voxels and rounded to whole HU; ``fill`` outside."""
+    resampled = _resample(hu, affine, upright_affine, upright_shape, sitk.sitkLinear, fill)
+    rounded: NDArray[np.int16] = np.rint(resampled).astype(np.int16)
+    return rounded
 
 
 def resample_mask_nearest(
     mask: NDArray[np.uint8], affine: NDArray[np.float64], other_affine: NDArray[np.float64], other_shape: Shape
 ) -> NDArray[np.uint8]:
     """A label mask of one grid on another, nearest neighbour; 0 outside."""
-    return _resample(mask, affine, other_affine, other_shape, sitk.sitkNearestNeighbor, 0).astype(np.uint8, copy=False)
+    return _resample(mask, affine, other_affine, other_shape, sitk.sitkNearestNeighbor, 0)
 
 
 def _resample(
@@ -67,7 +69,7 @@ def _resample(
     other_shape: Shape,
     interpolator: int,
     fill: int,
-) -> NDArray[np.generic]:
+) -> NDArray[Any]:
     transform = sitk.AffineTransform(3)
     from_other = np.linalg.inv(affine) @ other_affine
     transform.SetMatrix(from_other[:3, :3][::-1, ::-1].ravel().tolist())
@@ -77,4 +79,6 @@ def _resample(
     resample.SetTransform(transform)
     resample.SetInterpolator(interpolator)
     resample.SetDefaultPixelValue(float(fill))
+    if interpolator == sitk.sitkLinear:
+        resample.SetOutputPixelType(sitk.sitkFloat32)  # into integers SimpleITK truncates, half a HU too low on average
     return np.asarray(sitk.GetArrayFromImage(resample.Execute(sitk.GetImageFromArray(array))))

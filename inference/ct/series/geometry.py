@@ -158,8 +158,8 @@ def _check_in_plane(positions: NDArray[np.float64], axes: NDArray[np.float64], t
 def _unevenness(along_mm: NDArray[np.float64], numbers: Sequence[int | None]) -> Refusal | None:
     """Why these ascending positions are no regular stack, or None.
 
-    A step may differ from the median by 10 % or 0.11 mm (positions are often rounded to 0.1 mm), and no position may lie further than a quarter
-    step from the regular grid.
+    A step may differ from the median by 10 % or 0.11 mm (positions are often rounded to 0.1 mm), and no position may lie further than
+    a quarter step from the regular grid.
     """
     steps = np.diff(along_mm)
     median = float(np.median(steps))

@@ -67,7 +67,10 @@ def _split_by(stack: Sequence[InstanceHeader], key: Callable[[InstanceHeader], o
 
 
 def _split_by_passes(stack: Sequence[InstanceHeader]) -> list[tuple[InstanceHeader, ...]]:
-    """Runs of Instance Numbers in which no position repeats: several phases under one acquisition number."""
+    """Runs of Instance Numbers in which no position repeats: several phases under one acquisition number.
+
+    Single images sent twice make no phase: the runs must be of about equal length.
+    """
     parts: list[list[InstanceHeader]] = [[]]
     seen: set[tuple[float, ...]] = set()
     for header in sorted(stack, key=lambda item: item.instance_number or 0):
@@ -77,4 +80,5 @@ def _split_by_passes(stack: Sequence[InstanceHeader]) -> list[tuple[InstanceHead
             seen.clear()
         seen.add(position)
         parts[-1].append(header)
-    return [tuple(part) for part in parts]
+    whole = len(stack) >= 0.75 * len(parts) * max(len(part) for part in parts)
+    return [tuple(part) for part in parts] if whole else [tuple(stack)]

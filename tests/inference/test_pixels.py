@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from inference.errors import ReasonCode, Refusal
+from inference.pixels import is_lossy, read_with_pixels, stored_pixels, transfer_syntax
+from tests.real.studies import INTERCEPT_HU, write_ct
+
+pytestmark = pytest.mark.unit
+
+AFFINE = np.array([[0, 0, 0.7, -180], [0, 0.7, 0, -180], [3.0, 0, 0, 0], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def one_slice(tmp_path: Path) -> Path:
+    hu = np.arange(6 * 8, dtype=np.int16).reshape(1, 6, 8)
+    return write_ct(hu, AFFINE, tmp_path) / "0000.dcm"
+
+
+def test_native_pixels_are_what_was_written(one_slice: Path) -> None:
+    dataset = read_with_pixels(one_slice)
+    pixels = stored_pixels(dataset, one_slice.name)
+    np.testing.assert_array_equal(pixels, np.arange(48).reshape(6, 8) - INTERCEPT_HU)
+    assert transfer_syntax(dataset) == "1.2.840.10008.1.2.1"
+    assert not is_lossy(dataset)
+
+
+def test_rle_pixels_are_what_was_written(one_slice: Path) -> None:
+    dataset = dcmread(one_slice)
+    expected = dataset.pixel_array.copy()
+    dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+    dataset.save_as(one_slice)
+    np.testing.assert_array_equal(stored_pixels(read_with_pixels(one_slice), one_slice.name), expected)
+
+
+def test_pixels_without_file_meta_are_read_as_they_were_parsed(one_slice: Path) -> None:
+    raw = one_slice.read_bytes()
+    one_slice.write_bytes(raw[raw.index(b"\x08\x00\x05\x00CS") :])
+    dataset = read_with_pixels(one_slice)
+    assert transfer_syntax(dataset) == "1.2.840.10008.1.2.1"
+    assert stored_pixels(dataset, one_slice.name).shape == (6, 8)
+
+
+@pytest.mark.parametrize("cut", [1, 40, 95])
+def test_truncated_pixels_are_refused(one_slice: Path, cut: int) -> None:
+    one_slice.write_bytes(one_slice.read_bytes()[:-cut])
+    with pytest.raises(Refusal) as refused:
+        stored_pixels(read_with_pixels(one_slice), one_slice.name)
+    assert refused.value.code is ReasonCode.UNREADABLE_PIXELS
+    assert f"{96 - cut} of 96 bytes" in refused.value.text
+
+
+def test_no_pixel_data_is_no_image(one_slice: Path) -> None:
+    dataset = read_with_pixels(one_slice)
+    del dataset.PixelData
+    with pytest.raises(Refusal) as refused:
+        stored_pixels(dataset, "one")
+    assert refused.value.code is ReasonCode.NOT_AN_IMAGE
+
+
+def test_damaged_compressed_pixels_name_their_transfer_syntax(one_slice: Path) -> None:
+    dataset = dcmread(one_slice)
+    dataset.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.90"
+    dataset.save_as(one_slice)
+    with pytest.raises(Refusal) as refused:
+        stored_pixels(read_with_pixels(one_slice), one_slice.name)
+    assert refused.value.code is ReasonCode.UNREADABLE_PIXELS
+    assert "JPEG 2000" in refused.value.text
+    assert "1.2.840.10008.1.2.4.90" in refused.value.text
+
+
+@pytest.mark.parametrize(
+    ("stated", "syntax", "lossy"),
+    [
+        ("", "1.2.840.10008.1.2.1", False),
+        ("00", "1.2.840.10008.1.2.4.90", False),
+        ("01", "1.2.840.10008.1.2.1", True),
+        ("", "1.2.840.10008.1.2.4.81", True),
+    ],
+)
+def test_lossy_by_attribute_or_transfer_syntax(one_slice: Path, stated: str, syntax: str, lossy: bool) -> None:
+    dataset = read_with_pixels(one_slice)
+    dataset.LossyImageCompression = stated
+    dataset.file_meta.TransferSyntaxUID = syntax
+    assert is_lossy(dataset) is lossy
