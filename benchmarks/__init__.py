@@ -1,0 +1,1 @@
+"""What things cost on this machine: run with ``python -m benchmarks.NAME``. Never asserted in a test."""

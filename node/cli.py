@@ -105,6 +105,9 @@ def serve(config: ConfigOption = None) -> None:
 
     settings = _config(config)
     logging.getLogger().setLevel(settings.logging.level)
+    if settings.logging.level != "DEBUG":  # a line a tick and a line a PDU help nobody
+        for name in ("apscheduler", "pynetdicom"):
+            logging.getLogger(name).setLevel(logging.WARNING)
     Node(settings).serve_forever()
 
 
