@@ -35,12 +35,17 @@ def test_rle_pixels_are_what_was_written(one_slice: Path) -> None:
     np.testing.assert_array_equal(stored_pixels(read_with_pixels(one_slice), one_slice.name), expected)
 
 
-def test_pixels_without_file_meta_are_read_as_they_were_parsed(one_slice: Path) -> None:
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])
+def test_pixels_without_file_meta_are_read_as_they_were_parsed(one_slice: Path, syntax: str) -> None:
+    dataset = dcmread(one_slice)
+    expected = dataset.pixel_array.copy()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(one_slice, implicit_vr=syntax == "1.2.840.10008.1.2", little_endian=True)
     raw = one_slice.read_bytes()
-    one_slice.write_bytes(raw[raw.index(b"\x08\x00\x05\x00CS") :])
-    dataset = read_with_pixels(one_slice)
-    assert transfer_syntax(dataset) == "1.2.840.10008.1.2.1"
-    assert stored_pixels(dataset, one_slice.name).shape == (6, 8)
+    one_slice.write_bytes(raw[raw.index(b"\x08\x00\x05\x00", 132) :])
+    bare = read_with_pixels(one_slice)
+    assert transfer_syntax(bare) == syntax
+    np.testing.assert_array_equal(stored_pixels(bare, one_slice.name), expected)
 
 
 @pytest.mark.parametrize("cut", [1, 40, 95])
@@ -86,3 +91,15 @@ def test_lossy_by_attribute_or_transfer_syntax(one_slice: Path, stated: str, syn
     dataset.LossyImageCompression = stated
     dataset.file_meta.TransferSyntaxUID = syntax
     assert is_lossy(dataset) is lossy
+
+
+def test_subsampled_colour_needs_two_thirds_of_the_bytes(one_slice: Path) -> None:
+    dataset = read_with_pixels(one_slice)
+    dataset.SamplesPerPixel, dataset.PlanarConfiguration, dataset.PhotometricInterpretation = 3, 0, "YBR_FULL_422"
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = bytes(range(96))
+    assert stored_pixels(dataset, "colour").shape == (6, 8, 3)
+    dataset.PixelData = bytes(94)
+    with pytest.raises(Refusal, match="94 of 96 bytes"):
+        stored_pixels(dataset, "colour")
