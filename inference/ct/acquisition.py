@@ -1,6 +1,7 @@
 """What the way a series was made means for its numbers: warnings beside every level."""
 
-from inference.ct.contrast import PhaseEstimate, phase_notice, voltage_notice
+from inference.ct.contrast import ContrastPhase, PhaseEstimate
+from inference.ct.correction import CONTRAST_SHIFT_HU, KVP_FACTOR
 from inference.ct.options import CtOptions
 from inference.ct.series.words import KernelKind, kernel_kind
 from inference.errors import WarningCode
@@ -16,6 +17,39 @@ def acquisition_notices(acquisition: Acquisition, estimate: PhaseEstimate, optio
         slices_notice(acquisition.slice_spacing_mm, options.warn_slice_spacing_mm),
     )
     return tuple(notice for notice in notices if notice is not None)
+
+
+def phase_notice(estimate: PhaseEstimate, header: str | None) -> Notice | None:
+    """The warning beside every number of a scan that is not native; None for a native one. ``header`` is only mentioned."""
+    said = f" The header says {header!r}." if header else ""
+    if estimate.phase is ContrastPhase.NATIVE:
+        return None
+    if estimate.phase is ContrastPhase.UNKNOWN:
+        text = f"Contrast phase not known ({estimate.because}). With contrast, bone reads up to about 25 HU too high.{said}"
+        return Notice(code=WarningCode.CONTRAST_UNKNOWN, text=text)
+    arterial = estimate.phase is ContrastPhase.ARTERIAL
+    text = (
+        f"{'Arterial' if arterial else 'Venous'} contrast phase ({estimate.because}): trabecular bone reads about "
+        f"{CONTRAST_SHIFT_HU[estimate.phase]:.0f} HU higher than in a native scan, so the band may be too favourable.{said}"
+    )
+    return Notice(code=WarningCode.CONTRAST_ARTERIAL if arterial else WarningCode.CONTRAST_VENOUS, text=text)
+
+
+def voltage_notice(kvp: float | None) -> Notice | None:
+    """The warning about a tube voltage other than 120 kVp, or about a missing one."""
+    if kvp is None:
+        text = "Tube voltage not stated: the thresholds hold for 120 kVp, and other voltages shift the attenuation."
+        return Notice(code=WarningCode.TUBE_VOLTAGE_MISSING, text=text)
+    if abs(kvp - 120.0) < 0.5:
+        return None
+    factor = KVP_FACTOR.get(float(round(kvp)))
+    if factor is None:
+        effect = "there is no verified factor to the 120 kVp scale of the thresholds"
+    else:
+        effect = (
+            f"bone reads about {abs(1 - factor) * 100:.0f} % too {'high' if factor < 1 else 'low'} on the 120 kVp scale of the thresholds"
+        )
+    return Notice(code=WarningCode.TUBE_VOLTAGE, text=f"Tube voltage {kvp:g} kVp: {effect}.")
 
 
 def kernel_notice(kernel: str | None) -> Notice | None:

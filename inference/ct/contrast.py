@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from inference.ct.segmentation.base import Segmentation, VertebralBody
-from inference.errors import WarningCode
-from inference.findings import Correction, Notice
 from inference.volume import Volume
 
 
@@ -54,8 +52,8 @@ REACH_LEFT_MM = (-30.0, 55.0)
 FOSSA_ANTERIOR_MM = (-45.0, 20.0)
 FOSSA_LEFT_MM = (32.0, 80.0)
 FOSSA_RADIUS_MM = 7
-BONE_HU = 300.0
-"""A disc that touches anything brighter is no organ but marrow beside its cortex."""
+BONE_HU = 220.0
+"""A disc with anything brighter within 14 mm is no organ but marrow beside its cortex."""
 NO_KIDNEY_LEVELS = frozenset({"L4", "L5"})
 """The iliac wings lie beside these."""
 SHIFT_MM = 12.0
@@ -90,7 +88,9 @@ def estimate_phase(volume: Volume, segmentation: Segmentation) -> PhaseEstimate:
     aorta_hu = float(np.median([circle.mean_hu for circle in path])) if path else None
     beside = [vertebra for vertebra in segmentation.vertebrae if vertebra.level not in NO_KIDNEY_LEVELS]
     organs = [value for vertebra in beside if (value := _fossa_hu(volume, vertebra)) is not None]
-    return judge(aorta_hu, len(path), float(np.max(organs)) if organs else None)
+    # Kidneys lie beside three bodies or more; the marrow of an iliac wing reaches the lowest one alone
+    organ_hu = sorted(organs)[-2:][0] if organs else None
+    return judge(aorta_hu, len(path), organ_hu)
 
 
 def judge(aorta_hu: float | None, planes: int, organ_hu: float | None) -> PhaseEstimate:
@@ -190,16 +190,10 @@ def circle_scores(plane: NDArray[np.float32], radius: int) -> tuple[NDArray[np.f
     tuple
         Score (0 to 1) and mean attenuation inside 0.7 of the radius; both of the plane's shape.
     """
-    offsets = np.arange(-radius, radius + 1)
-    kernel = (offsets[:, None] ** 2 + offsets[None, :] ** 2 <= (0.7 * radius) ** 2).astype(np.float64)
-    kernel /= kernel.sum()
-    image = plane.astype(np.float64)
-    mean = ndimage.convolve(image, kernel, mode="constant", cval=OUTSIDE_HU)
-    square = ndimage.convolve(image**2, kernel, mode="constant", cval=OUTSIDE_HU**2)
-    sd = np.sqrt(np.maximum(square - mean**2, 0))
+    mean, sd = _mean_and_sd(plane, _disc(0.7 * radius))
     edges = np.zeros(plane.shape)
     reach = radius + 4
-    padded = np.pad(image, reach, constant_values=OUTSIDE_HU)
+    padded = np.pad(plane, reach, constant_values=OUTSIDE_HU)
     for angle in np.linspace(0, 2 * np.pi, ANGLES, endpoint=False):
         hit = np.zeros(plane.shape, bool)
         for distance in (radius + 1.5, radius + 3.0):
@@ -210,6 +204,22 @@ def circle_scores(plane: NDArray[np.float32], radius: int) -> tuple[NDArray[np.f
     edges /= ANGLES
     good = (edges >= MIN_EDGE) & (sd < MAX_SD_HU) & (mean > 15) & (mean < 700)
     return np.where(good, edges * np.exp(-sd / 40.0), 0.0), mean
+
+
+def _disc(radius: float) -> NDArray[np.float64]:
+    """A disc of this radius in pixels, summing to 1."""
+    offsets = np.arange(-int(radius), int(radius) + 1)
+    disc: NDArray[np.float64] = (offsets[:, None] ** 2 + offsets[None, :] ** 2 <= radius**2).astype(np.float64)
+    disc /= disc.sum()
+    return disc
+
+
+def _mean_and_sd(plane: NDArray[np.float32], disc: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation inside the disc around every pixel; beyond the plane lies :data:`OUTSIDE_HU`."""
+    image = plane.astype(np.float64)
+    mean = ndimage.convolve(image, disc, mode="constant", cval=OUTSIDE_HU)
+    square = ndimage.convolve(image**2, disc, mode="constant", cval=OUTSIDE_HU**2)
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 
 def follow(per_body: Sequence[Sequence[Circle]]) -> list[Circle]:
@@ -235,79 +245,17 @@ def _jump(one: Circle, other: Circle) -> float:
 
 def _fossa_hu(volume: Volume, vertebra: VertebralBody) -> float | None:
     """Attenuation of the brightest homogeneous 14 mm disc in the renal fossae of one body; None where neither is in view."""
-    anterior = np.arange(*FOSSA_ANTERIOR_MM, STEP_MM)
-    offsets = np.arange(-FOSSA_RADIUS_MM, FOSSA_RADIUS_MM + 1)
-    kernel = (offsets[:, None] ** 2 + offsets[None, :] ** 2 <= FOSSA_RADIUS_MM**2).astype(np.float64)
-    kernel /= kernel.sum()
+    margin = 2 * FOSSA_RADIUS_MM
+    anterior = np.arange(FOSSA_ANTERIOR_MM[0] - margin, FOSSA_ANTERIOR_MM[1] + margin, STEP_MM)
+    left = np.arange(FOSSA_LEFT_MM[0] - margin, FOSSA_LEFT_MM[1] + margin, STEP_MM)
+    disc = _disc(FOSSA_RADIUS_MM)
+    judged = (slice(margin, -margin), slice(margin, -margin))  # the margin only shows whether bone is near
     brightest: list[float] = []
     for side in (-1.0, 1.0):
-        plane = _plane(volume, vertebra, anterior, side * np.arange(*FOSSA_LEFT_MM, STEP_MM)).astype(np.float64)
-        mean = ndimage.convolve(plane, kernel, mode="constant", cval=OUTSIDE_HU)
-        square = ndimage.convolve(plane**2, kernel, mode="constant", cval=OUTSIDE_HU**2)
-        sd = np.sqrt(np.maximum(square - mean**2, 0))
-        brightest_near = ndimage.maximum_filter(plane, size=4 * FOSSA_RADIUS_MM + 1, mode="constant", cval=OUTSIDE_HU)
-        organ = mean[(sd < 20) & (mean > 10) & (brightest_near < BONE_HU)]
+        plane = _plane(volume, vertebra, anterior, side * left)
+        mean, sd = _mean_and_sd(plane, disc)
+        no_bone = ndimage.maximum_filter(plane, size=2 * margin + 1, mode="nearest") < BONE_HU
+        organ = mean[judged][(no_bone & (sd < 20) & (mean > 10))[judged]]
         if organ.size:
             brightest.append(float(organ.max()))
     return max(brightest, default=None)
-
-
-CONTRAST_SHIFT_HU = {ContrastPhase.ARTERIAL: 14.0, ContrastPhase.VENOUS: 22.0}
-"""How much higher trabecular bone reads than in a native scan: arterial +13.5 (Pompe 2015) and +14.4 (Grünewald), portal venous +18.2
-(Pompe 2015) and +25.7 (Grünewald). The portal venous shift is the larger one."""
-KVP_FACTOR = {100.0: 0.93, 140.0: 1.05}
-"""Onto the 120 kVp scale: 100 kVp reads about 7 % high, 140 kVp about 5 % low. There is no verified factor for 80 kVp."""
-
-
-def phase_notice(estimate: PhaseEstimate, header: str | None) -> Notice | None:
-    """The warning beside every number of a scan that is not native; None for a native one. ``header`` is only mentioned."""
-    said = f" The header says {header!r}." if header else ""
-    if estimate.phase is ContrastPhase.NATIVE:
-        return None
-    if estimate.phase is ContrastPhase.UNKNOWN:
-        text = f"Contrast phase not known ({estimate.because}). With contrast, bone reads up to about 25 HU too high.{said}"
-        return Notice(code=WarningCode.CONTRAST_UNKNOWN, text=text)
-    arterial = estimate.phase is ContrastPhase.ARTERIAL
-    text = (
-        f"{'Arterial' if arterial else 'Venous'} contrast phase ({estimate.because}): trabecular bone reads about "
-        f"{CONTRAST_SHIFT_HU[estimate.phase]:.0f} HU higher than in a native scan, so the band may be too favourable.{said}"
-    )
-    return Notice(code=WarningCode.CONTRAST_ARTERIAL if arterial else WarningCode.CONTRAST_VENOUS, text=text)
-
-
-def voltage_notice(kvp: float | None) -> Notice | None:
-    """The warning about a tube voltage other than 120 kVp, or about a missing one."""
-    if kvp is None:
-        text = "Tube voltage not stated: the thresholds hold for 120 kVp, and other voltages shift the attenuation."
-        return Notice(code=WarningCode.TUBE_VOLTAGE_MISSING, text=text)
-    if abs(kvp - 120.0) < 0.5:
-        return None
-    factor = KVP_FACTOR.get(float(round(kvp)))
-    if factor is None:
-        effect = "there is no verified factor to the 120 kVp scale of the thresholds"
-    else:
-        effect = (
-            f"bone reads about {abs(1 - factor) * 100:.0f} % too {'high' if factor < 1 else 'low'} on the 120 kVp scale of the thresholds"
-        )
-    return Notice(code=WarningCode.TUBE_VOLTAGE, text=f"Tube voltage {kvp:g} kVp: {effect}.")
-
-
-def contrast_correction(measured_hu: float, phase: ContrastPhase) -> Correction | None:
-    """The measured value less the published shift of its phase, or None for a native or unknown one. Tube voltage is not corrected."""
-    shift = CONTRAST_SHIFT_HU.get(phase)
-    if shift is None:
-        return None
-    name = "portal venous contrast" if phase is ContrastPhase.VENOUS else "arterial contrast"
-    source = "Pompe 2015 and Grünewald, mean of two studies; group average, not for one patient"
-    return Correction(name=f"{name}, -{shift:.0f} HU", measured_hu=measured_hu, corrected_hu=measured_hu - shift, source=source)
-
-
-def kvp_correction(measured_hu: float, kvp: float | None) -> Correction | None:
-    """The measured value on the 120 kVp scale, or None where no verified factor exists. Contrast is not corrected."""
-    factor = KVP_FACTOR.get(float(round(kvp))) if kvp is not None else None
-    if kvp is None or factor is None:
-        return None
-    source = "AAPM 2026 abstract, calculated; group average, not for one patient"
-    return Correction(
-        name=f"{kvp:g} kVp to 120 kVp, x{factor:.2f}", measured_hu=measured_hu, corrected_hu=measured_hu * factor, source=source
-    )

@@ -9,7 +9,8 @@ warning gives both.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.ct.contrast import ContrastPhase, contrast_correction, kvp_correction
+from inference.ct.contrast import ContrastPhase
+from inference.ct.correction import contrast_correction, kvp_correction
 from inference.ct.options import CtOptions
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import Band, Correction, CtSummary, Notice, Reason, Threshold, VertebraFinding

@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.ct.contrast import ContrastPhase, estimate_phase
+from inference.ct.segmentation.base import Segmentation, VertebralBody
+from inference.ct.series import choose_series, load_series
 from inference.errors import ReasonCode, WarningCode
-from inference.findings import Band, Findings, Outcome, RoiKind, VertebraFinding
+from inference.findings import Band, Findings, ModelUsed, Outcome, RoiKind, VertebraFinding
+from inference.reading import find_files, read_headers
+from tests.paths import real_image
 from tests.real.cases import CASES, findings_of, true_level
+from tests.real.studies import labels_on_volume
 from tests.real.table import rows
 
 pytestmark = pytest.mark.real
@@ -32,7 +38,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> FindingsOf:
 
 
 def level_of(findings: Findings, level: str) -> VertebraFinding:
-    return next(vertebra for vertebra in findings.vertebrae if vertebra.level == level)
+    found = {vertebra.level: vertebra for vertebra in findings.vertebrae}
+    assert level in found, findings.level_because
+    return found[level]
 
 
 def core_hu(vertebra: VertebraFinding) -> tuple[float, float]:
@@ -140,6 +148,42 @@ def test_the_native_thorax_is_native_by_its_image(measured: FindingsOf) -> None:
     assert found.acquisition is not None
     assert found.acquisition.contrast_phase == "native", found.acquisition.contrast_because
     assert [vertebra.label for vertebra in found.vertebrae] != []
+
+
+def test_the_contrast_thorax_is_venous_by_its_image() -> None:
+    """The expert label of its aorta has a median of 151 HU; only T12's frame is given here, so segmentation plays no part."""
+    headers, _ = read_headers(find_files([real_image("ct/thorax_siemens_dicom")]))
+    volume = load_series(choose_series(headers).candidates[0]).volume
+    label = labels_on_volume(real_image("ct/thorax_siemens_labels/vertebrae.nii.gz"), volume) == 32
+    rows_of = np.argwhere(label)[:, 1]
+    label[:, rows_of.min() + round(32 / volume.spacing_mm[1]) :] = False  # the body, without the arch
+    twelfth = VertebralBody(
+        label=1,
+        level="T12",
+        level_certain=True,
+        whole=False,
+        centre_lps_mm=volume.to_lps_mm(np.argwhere(label).mean(axis=0)[None])[0],
+        cranial=np.array([0.0, 0.0, 1.0]),
+        anterior=np.array([0.0, -1.0, 0.0]),
+        left=np.array([1.0, 0.0, 0.0]),
+    )
+    nothing = ModelUsed(name="given", version="1", sha256="0" * 64, trained_on="nothing")
+    given = Segmentation(
+        bodies=label.astype(np.uint8), vertebrae=(twelfth,), canal_lps_mm=None, level_because="given", notices=(), model=nothing
+    )
+    estimate = estimate_phase(volume, given)
+    assert estimate.phase is ContrastPhase.VENOUS, estimate.because
+    assert estimate.aorta_hu == pytest.approx(151, abs=15)
+
+
+@pytest.mark.parametrize("name", ["abdomen_native_3mm", "thorax_philips"])
+def test_body_frames_are_right_handed_and_point_where_they_say(measured: FindingsOf, name: str) -> None:
+    for vertebra in measured(name).vertebrae:
+        cranial, anterior, left = (np.array(axis) for axis in (vertebra.cranial, vertebra.anterior, vertebra.left))
+        assert np.cross(cranial, anterior) @ left == pytest.approx(1, abs=1e-3)
+        assert cranial[2] > 0.7
+        assert anterior[1] < -0.7
+        assert left[0] > 0.7
 
 
 @pytest.mark.parametrize("name", [case.name for case in CASES.values() if case.refusal])

@@ -35,16 +35,17 @@ def spine(
     pitch_deg: float = 0.0,
     certain: bool = True,
     margin_mm: float = 12.0,
+    width_mm: float = 90.0,
 ) -> tuple[Volume, Segmentation]:
     """Bodies from the head down, each an elliptic cylinder with a 1.5 mm cortex, and the mask that is exactly theirs."""
     axes = frame(pitch_deg)
     pitch_mm = HEIGHT_MM + DISC_MM
     count = len(levels)
-    span_mm = (count * pitch_mm - DISC_MM + 2 * margin_mm, 100.0, 90.0)
+    span_mm = (count * pitch_mm - DISC_MM + 2 * margin_mm, 100.0, width_mm)
     shape = tuple(int(span / step) for span, step in zip(span_mm, spacing_mm, strict=True))
     affine = np.zeros((4, 4))
     affine[2, 0], affine[1, 1], affine[0, 2], affine[3, 3] = (*spacing_mm, 1.0)
-    affine[:3, 3] = (-45.0, -60.0, 0.0)
+    affine[:3, 3] = (-width_mm / 2, -60.0, 0.0)
     empty = Volume(hu=np.zeros(shape, np.int16), affine=affine)
     points = empty.to_lps_mm(np.argwhere(np.ones(shape, bool))).reshape(*shape, 3)
     middle = np.array([0.0, 0.0, shape[0] * spacing_mm[0] / 2])

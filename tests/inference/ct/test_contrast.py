@@ -3,18 +3,9 @@
 import numpy as np
 import pytest
 
-from inference.ct.contrast import (
-    Circle,
-    ContrastPhase,
-    aorta_candidates,
-    contrast_correction,
-    estimate_phase,
-    follow,
-    judge,
-    kvp_correction,
-    phase_notice,
-    voltage_notice,
-)
+from inference.ct.acquisition import phase_notice, voltage_notice
+from inference.ct.contrast import Circle, ContrastPhase, aorta_candidates, estimate_phase, follow, judge
+from inference.ct.correction import contrast_correction, kvp_correction
 from inference.errors import WarningCode
 from tests.inference.ct.phantom import AORTA_MM, AORTA_RADIUS_MM, spine
 
@@ -49,6 +40,32 @@ def test_the_aorta_is_found_where_it_is() -> None:
     assert best.anterior_mm == pytest.approx(AORTA_MM[0], abs=2)
     assert best.left_mm == pytest.approx(AORTA_MM[1], abs=2)
     assert best.radius_mm == pytest.approx(AORTA_RADIUS_MM, abs=2)
+
+
+def test_enhanced_kidneys_beside_unenhanced_blood_leave_the_phase_unknown() -> None:
+    volume, segmentation = spine(("T12", "L1", "L2"), aorta_hu=45, width_mm=180.0)
+    bare = estimate_phase(volume, segmentation)
+    assert bare.phase is ContrastPhase.NATIVE
+    hu = volume.hu.copy()
+    points = volume.to_lps_mm(np.argwhere(np.ones(hu.shape, bool))).reshape(*hu.shape, 3)
+    kidneys = np.hypot(np.abs(points[..., 0]) - 55, points[..., 1] - 20) < 18
+    hu[kidneys] = 30
+    assert estimate_phase(type(volume)(hu=hu, affine=volume.affine), segmentation).phase is ContrastPhase.NATIVE
+    hu[kidneys] = 140
+    late = estimate_phase(type(volume)(hu=hu, affine=volume.affine), segmentation)
+    assert late.phase is ContrastPhase.UNKNOWN
+    assert late.organ_hu == pytest.approx(140, abs=3)
+
+
+def test_marrow_beside_its_cortex_is_no_kidney() -> None:
+    volume, segmentation = spine(("T12", "L1", "L2"), aorta_hu=45, width_mm=180.0)
+    points = volume.to_lps_mm(np.argwhere(np.ones(volume.hu.shape, bool))).reshape(*volume.hu.shape, 3)
+    away = np.hypot(np.abs(points[..., 0]) - 60, points[..., 1] - 20)
+    hu = np.where(away < 14, 500, volume.hu)
+    hu = np.where(away < 11, 140, hu).astype(np.int16)
+    estimate = estimate_phase(type(volume)(hu=hu, affine=volume.affine), segmentation)
+    assert estimate.phase is ContrastPhase.NATIVE
+    assert estimate.organ_hu is None
 
 
 def test_without_an_aorta_the_phase_is_unknown() -> None:
