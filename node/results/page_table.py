@@ -47,9 +47,20 @@ def _row(vertebra: VertebraFinding, findings: Findings, columns: tuple[tuple[int
     grey = WHITE if carries else LIGHT if vertebra.used else GREY
     style = Style(size=21, bold=carries, grey=grey).scaled(factor)
     inverse = _reported_column(findings) if carries else None
-    texts = (line.short_name, *line.core, *line.ellipse, *line.heights, " ".join([line.verdict, *(f"! {w}" for w in line.warnings)]))
+    texts = (line.short_name, *line.core, *line.ellipse, *line.heights, _verdict(line, findings))
     cells = tuple(Cell(text=text, style=style, right=0 < i < 10, inverse=i == inverse) for i, text in enumerate(texts))
     return Row(cells=cells, columns=columns, padding=round(5 * factor))
+
+
+def _verdict(line: wording.LevelLine, findings: Findings) -> str:
+    """Use and warnings; a warning that stands below the table for the whole study is only named here."""
+    below = [wording.notice_text(notice) for notice in findings.warnings]
+    warnings = []
+    for warning in line.warnings:
+        code, text = warning.split(": ", 1)
+        repeated = any(other.startswith(code) and other.endswith(text) for other in below)
+        warnings.append(f"! {code} (see below)" if repeated else f"! {warning}")
+    return ". ".join([line.verdict.rstrip("."), *(warning.rstrip(".") for warning in warnings)])
 
 
 def _reported_column(findings: Findings) -> int | None:

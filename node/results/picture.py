@@ -33,7 +33,7 @@ MARGIN: Final = 44
 INNER: Final = WIDTH - 2 * MARGIN
 BACKGROUND: Final = 12
 MIN_VIEWS_HEIGHT: Final = 420
-MAX_VIEWS_HEIGHT: Final = 860
+MAX_VIEWS_HEIGHT: Final = 1000
 SCALE_HU: Final = (0.0, 300.0)
 
 _SMALL: Final = Style(size=21, grey=LIGHT)
@@ -84,33 +84,29 @@ def _draw_title(page: Image.Image, findings: Findings) -> int:
     style = fit(head.title, Style(size=62, bold=True, grey=BLACK), INNER - 40, smallest=34)
     title = paragraph(head.title, style, INNER - 40)
     detail = paragraph(head.detail, Style(size=29, grey=BLACK), INNER - 40)
-    advice = _advice(findings)
-    box_height = title.height + detail.height + advice.height + 34
+    advice = wording.advice(findings)
+    todo = paragraph(advice, Style(size=27, bold=True, grey=BLACK), INNER - 40) if advice else Block(lines=())
+    box_height = title.height + detail.height + todo.height + 34
     ImageDraw.Draw(page).rectangle([MARGIN, 30, WIDTH - MARGIN, 30 + box_height], fill=235)
     y = title.draw(page, MARGIN + 20, 42)
     y = detail.draw(page, MARGIN + 20, y + 4)
-    advice.draw(page, MARGIN + 20, y)
+    todo.draw(page, MARGIN + 20, y)
     y = 30 + box_height + 16
-    if findings.reason is None and findings.summary is not None and findings.summary.attenuation_hu is not None:
+    if findings.reason is None:
         y = _draw_scale(page, findings, y)
     notice = paragraph(wording.research_notice(), Style(size=27, bold=True, grey=WHITE), INNER, after=14)
     return notice.draw(page, MARGIN, y)
 
 
-def _advice(findings: Findings) -> Block:
-    if findings.reason is not None or findings.summary is None or not findings.summary.recommendation:
-        return Block(lines=())
-    return paragraph(wording.ascii_text(findings.summary.recommendation), Style(size=27, bold=True, grey=BLACK), INNER - 40)
-
-
 def _draw_scale(page: Image.Image, findings: Findings, y: int) -> int:
     """Bands side by side with their names, a marker at the value, and every threshold with its source below."""
     summary = findings.summary
-    if summary is None or summary.attenuation_hu is None:
+    if summary is None or summary.attenuation_hu is None or summary.band is None:
         return y
     pen = ImageDraw.Draw(page)
     edges = sorted(float(t.hu) for t in summary.thresholds)
-    low, high = min(SCALE_HU[0], summary.attenuation_hu - 20), max(SCALE_HU[1], summary.attenuation_hu + 20)
+    low = min(SCALE_HU[0], summary.attenuation_hu - 20)
+    high = max(SCALE_HU[1], summary.attenuation_hu + 20, *(edge + 40 for edge in edges))
     top, bottom = y + 34, y + 92
 
     def x_of(hu: float) -> float:
@@ -135,7 +131,7 @@ def _draw_scale(page: Image.Image, findings: Findings, y: int) -> int:
     side = x + 22 if x + 22 + small.font.getlength(value) < WIDTH - MARGIN else x - 22 - small.font.getlength(value)
     pen.text((side, top - 32), value, font=small.font, fill=WHITE)
     y = bottom + 38
-    for line in wording.threshold_lines(summary):
+    for line in wording.threshold_lines(findings):
         y = paragraph(line, Style(size=20, grey=LIGHT), INNER).draw(page, MARGIN, y)
     return y + 8
 
@@ -177,11 +173,10 @@ def _below(findings: Findings, context: ResultContext, factor: float) -> list[Dr
     small, bold, fine = (style.scaled(factor) for style in (_SMALL, _BOLD, _FINE_PRINT))
     blocks: list[Drawable] = [*table(findings, INNER, factor), Block(lines=(), after=round(10 * factor))]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
-    if findings.summary is not None:
-        blocks += [paragraph(line, small, INNER) for line in wording.correction_lines(findings.summary)]
+    blocks += [paragraph(line, small, INNER) for line in wording.correction_lines(findings)]
     if findings.level_because:
         blocks.append(paragraph(wording.ascii_text(f"Levels named by: {findings.level_because}"), small, INNER))
     if findings.acquisition is not None:
-        blocks.append(paragraph(wording.acquisition_text(findings.acquisition), small, INNER, after=6))
+        blocks.append(paragraph(wording.acquisition_text(findings.acquisition, with_description=False), small, INNER, after=6))
     blocks += [paragraph(line, fine, INNER) for line in wording.provenance_lines(findings, context)]
     return blocks

@@ -53,8 +53,8 @@ def tracking_uid(key: ResultKey, vertebra: VertebraFinding) -> str:
 
 
 def tracking_identifier(vertebra: VertebraFinding) -> str:
-    """The Tracking ID shared likewise."""
-    return level_name(vertebra)
+    """The Tracking ID shared likewise, which is also the segment's label: it says where a body does not count."""
+    return level_name(vertebra) if vertebra.used else f"{level_name(vertebra)}, excluded"
 
 
 def plan_segments(findings: Findings, slices: SourceImages) -> tuple[Segment, ...]:
@@ -135,20 +135,20 @@ def _slice_thickness(header: Dataset, spacing_mm: float | None) -> float | None:
 
 
 def _describe(segment: Segment, number: int, model: ModelUsed, key: ResultKey) -> SegmentDescription:
-    name = level_name(segment.vertebra)
     kind: Code = {"body": codes.BODY_SEGMENT, "core": codes.CORE_SEGMENT, "ellipse": codes.ELLIPSE_SEGMENT}[segment.family]
     own = segment.family == "body"
+    name = tracking_identifier(segment.vertebra) if own else f"{level_name(segment.vertebra)} {segment.family}"
     region = codes.level_code(segment.vertebra.level, segment.vertebra.level_certain)
     colour = _BODY_COLOURS[(segment.label - 1) % len(_BODY_COLOURS)] if own else _REGION_COLOURS[segment.family]
     return SegmentDescription(
         segment_number=number,
-        segment_label=ascii_text(name if own else f"{name} {segment.family}")[:64],
+        segment_label=ascii_text(name)[:64],
         segmented_property_category=codes.ANATOMICAL_STRUCTURE,
         segmented_property_type=region if own else kind,
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=equipment.segmentation_algorithm(model),
         tracking_uid=tracking_uid(key, segment.vertebra) if own else key.uid(f"tracking {segment.family} {segment.label}"),
-        tracking_id=tracking_identifier(segment.vertebra) if own else f"{name} {segment.family}",
+        tracking_id=name,
         anatomic_regions=[region],
         display_color=CIELabColor(*colour),
     )

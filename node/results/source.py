@@ -172,10 +172,16 @@ def read_source(findings: Findings, headers: Sequence[InstanceHeader]) -> Source
         identity=_read_identity(measured[0]),
         reference=_reference(measured[0]),
         input_uids=tuple(header.sop_instance_uid for header in measured),
-        next_series_number=1 + max((h.series_number or 0 for h in headers), default=0),
+        next_series_number=_next_series_number(headers),
         evidence=measured,
         images=None if findings.images is None else _read_images(findings.images, by_path),
     )
+
+
+def _next_series_number(headers: Sequence[InstanceHeader]) -> int:
+    """Above every series of the study, and still an IS (PS3.5 6.2: below 2 to the 31st) with the few that are added to it."""
+    highest = max((header.series_number or 0 for header in headers), default=0)
+    return min(max(highest, 0) + 1, 2**31 - 100)
 
 
 def stamp_identity(target: Dataset, identity: Dataset) -> None:

@@ -39,7 +39,7 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 
-from inference.findings import CtImages, CtSummary, Findings, RoiKind, RoiMeasurement, VertebraFinding
+from inference.findings import CtImages, Findings, RoiMeasurement, VertebraFinding
 from node.results import codes, equipment, wording
 from node.results.contours import middle_plane, outlines
 from node.results.image_library import image_library
@@ -50,7 +50,7 @@ from node.results.uids import ResultKey, derived_uid
 
 SERIES_DESCRIPTION: Final = "Osteon bone density SR: research use, does not replace DXA"
 
-_STATISTIC_CODE: Final = {"mean": codes.MEAN, "median": codes.MEDIAN}
+_STATISTIC_CODE: Final = {"mean": codes.MEAN, "median": codes.MEDIAN, "sd": codes.STANDARD_DEVIATION}
 _CONTAINS: Final = RelationshipTypeValues.CONTAINS
 
 
@@ -141,7 +141,7 @@ def _numbers_group(
         finding_type=codes.BONE,
         finding_sites=[FindingSite(codes.level_code(vertebra.level, vertebra.level_certain))],
         algorithm_id=algorithm,
-        measurements=_measurements(vertebra, findings.summary),
+        measurements=_measurements(vertebra, findings),
         qualitative_evaluations=[
             QualitativeEvaluation(name=codes.USE_OF_LEVEL, value=codes.LEVEL_USED if vertebra.used else codes.LEVEL_EXCLUDED)
         ],
@@ -190,29 +190,39 @@ def _number(name: Code, value: float, unit: Code, method: Code | None = None, de
     return measurement
 
 
-def _measurements(vertebra: VertebraFinding, summary: CtSummary | None) -> list[Measurement]:
-    """Reported region first: viewers show only the first few numbers."""
-    first = summary.roi_kind if summary is not None else RoiKind.CORE
-    ordered = sorted(vertebra.rois, key=lambda roi: roi.kind is not first)
-    measurements = [m for roi in ordered for m in _attenuation(roi)]
-    measurements += [m for roi in ordered for m in _sizes(roi)]
-    if vertebra.heights is not None:
-        for name, value_mm in (
-            (codes.HEIGHT_ANTERIOR, vertebra.heights.anterior_mm),
-            (codes.HEIGHT_MIDDLE, vertebra.heights.middle_mm),
-            (codes.HEIGHT_POSTERIOR, vertebra.heights.posterior_mm),
-        ):
-            measurements.append(_number(name, wording.one_decimal(value_mm), codes.MILLIMETRE))
-    return measurements
+def _measurements(vertebra: VertebraFinding, findings: Findings) -> list[Measurement]:
+    """Every number of a body.
+
+    Viewers print the first five over the image, without their derivation. So one attenuation alone stands among them, the one that the
+    headline repeats, and of an excluded body none: sizes come first there.
+    """
+    first_kind, statistic = wording.shown_statistic(findings)
+    rois = sorted(vertebra.rois, key=lambda roi: roi.kind is not first_kind)
+    attenuation = [measurement for roi in rois for measurement in _attenuation(roi, statistic)]
+    sizes = _heights(vertebra) + [measurement for roi in rois for measurement in _sizes(roi)]
+    if not vertebra.used:
+        return sizes + attenuation
+    return attenuation[:1] + sizes + attenuation[1:]
 
 
-def _attenuation(roi: RoiMeasurement) -> list[Measurement]:
-    values = (
-        (codes.MEAN, roi.attenuation.mean_hu),
-        (codes.MEDIAN, roi.attenuation.median_hu),
-        (codes.STANDARD_DEVIATION, roi.attenuation.sd_hu),
+def _heights(vertebra: VertebraFinding) -> list[Measurement]:
+    if vertebra.heights is None:
+        return []
+    heights = (
+        (codes.HEIGHT_ANTERIOR, vertebra.heights.anterior_mm),
+        (codes.HEIGHT_MIDDLE, vertebra.heights.middle_mm),
+        (codes.HEIGHT_POSTERIOR, vertebra.heights.posterior_mm),
     )
-    return [_number(codes.ATTENUATION, wording.whole_hu(value), codes.HOUNSFIELD, codes.ROI[roi.kind], how) for how, value in values]
+    return [_number(name, wording.one_decimal(value_mm), codes.MILLIMETRE) for name, value_mm in heights]
+
+
+def _attenuation(roi: RoiMeasurement, first: str) -> list[Measurement]:
+    values = {"mean": roi.attenuation.mean_hu, "median": roi.attenuation.median_hu, "sd": roi.attenuation.sd_hu}
+    method = codes.ROI[roi.kind]
+    return [
+        _number(codes.ATTENUATION, wording.whole_hu(values[name]), codes.HOUNSFIELD, method, _STATISTIC_CODE[name])
+        for name in sorted(values, key=lambda name: name != first)
+    ]
 
 
 def _sizes(roi: RoiMeasurement) -> list[Measurement]:
@@ -270,12 +280,10 @@ def _evaluations(findings: Findings, context: ResultContext) -> list[ContentItem
 
 def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]:
     """Recommendation, thresholds, corrections, warnings, acquisition and provenance as text items."""
-    items: list[ContentItem] = []
-    if findings.summary is not None:
-        if findings.reason is None:
-            items.append(_text(codes.RECOMMENDATION, wording.ascii_text(findings.summary.recommendation)))
-        items += [_text(codes.THRESHOLD, line) for line in wording.threshold_lines(findings.summary)]
-        items += [_text(codes.COMMENT, line) for line in wording.correction_lines(findings.summary)]
+    advice = wording.advice(findings)
+    items: list[ContentItem] = [_text(codes.RECOMMENDATION, advice)] if advice else []
+    items += [_text(codes.THRESHOLD, line) for line in wording.threshold_lines(findings)]
+    items += [_text(codes.COMMENT, line) for line in wording.correction_lines(findings)]
     items += [_text(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
     if findings.acquisition is not None:
         items.append(_text(codes.PROCEDURE_DESCRIPTION, wording.acquisition_text(findings.acquisition)))

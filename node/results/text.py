@@ -78,11 +78,10 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
 def _conclusion(findings: Findings) -> list[str]:
     head = wording.headline(findings)
     lines = [f"{head.title}. {head.detail}", wording.research_notice()]
-    if findings.summary is not None:
-        if findings.reason is None:
-            lines.append(wording.ascii_text(findings.summary.recommendation))
-        lines += [f"Threshold {line}" for line in wording.threshold_lines(findings.summary)]
-        lines += wording.correction_lines(findings.summary)
+    advice = wording.advice(findings)
+    lines += [advice] if advice else []
+    lines += [f"Threshold {line}" for line in wording.threshold_lines(findings)]
+    lines += wording.correction_lines(findings)
     return lines
 
 

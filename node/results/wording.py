@@ -14,7 +14,6 @@ from inference.findings import (
     Acquisition,
     Band,
     Correction,
-    CtSummary,
     Findings,
     Notice,
     Reason,
@@ -153,8 +152,18 @@ def headline(findings: Findings) -> Headline:
     return Headline(title=f"{value} - {BAND_NAME[summary.band]}", detail=detail)
 
 
-def threshold_lines(summary: CtSummary) -> list[str]:
-    """Every threshold with its name and source, low edge first."""
+def advice(findings: Findings) -> str | None:
+    """What to do; None where nothing is reported."""
+    if findings.reason is not None or findings.summary is None or findings.summary.band is None:
+        return None
+    return ascii_text(findings.summary.recommendation) or None
+
+
+def threshold_lines(findings: Findings) -> list[str]:
+    """Every threshold with its name and source, low edge first; none where no band is reported, for nothing may be held against them."""
+    summary = findings.summary
+    if findings.reason is not None or summary is None or summary.band is None:
+        return []
     ordered = sorted(summary.thresholds, key=lambda t: t.hu)
     return [ascii_text(f"{t.name}: at or below {whole_hu(t.hu)} HU ({t.source})") for t in ordered]
 
@@ -167,9 +176,10 @@ def correction_line(correction: Correction) -> str:
     )
 
 
-def correction_lines(summary: CtSummary | None) -> list[str]:
-    """What was corrected, or that nothing was."""
-    if summary is None:
+def correction_lines(findings: Findings) -> list[str]:
+    """What was corrected, or that nothing was; none where no band is reported."""
+    summary = findings.summary
+    if findings.reason is not None or summary is None or summary.band is None:
         return []
     return [correction_line(c) for c in summary.corrections] or ["No correction was applied."]
 
@@ -222,8 +232,11 @@ def level_sentence(vertebra: VertebraFinding, findings: Findings) -> str:
     return " | ".join([f"{line.name}: {line.verdict}", *parts, *(f"WARNING {w}" for w in line.warnings)])
 
 
-def acquisition_text(acquisition: Acquisition) -> str:
-    """How the measured series was made; what the header does not say is said to be missing."""
+def acquisition_text(acquisition: Acquisition, *, with_description: bool = True) -> str:
+    """How the measured series was made; what the header does not say is said to be missing.
+
+    The series' description is free text, which may name a person: a picture goes without it.
+    """
     scanner = " ".join(x for x in (acquisition.manufacturer, acquisition.model_name) if x) or "scanner not stated"
     kvp = f"{acquisition.kvp:g} kVp" if acquisition.kvp is not None else "tube voltage not stated"
     kernel = f"kernel {acquisition.convolution_kernel}" if acquisition.convolution_kernel else "kernel not stated"
@@ -233,8 +246,10 @@ def acquisition_text(acquisition: Acquisition) -> str:
     because = f" ({acquisition.contrast_because})" if acquisition.contrast_because else ""
     header = f"header: {acquisition.contrast_header}" if acquisition.contrast_header else "header: none stated"
     contrast = f"contrast phase by image: {acquisition.contrast_phase}{because}, {header}"
-    series = f"series: {acquisition.series_description}" if acquisition.series_description else "series without description"
-    return ascii_text("; ".join((scanner, kvp, kernel, slices, pixel, contrast, series)))
+    parts = [scanner, kvp, kernel, slices, pixel, contrast]
+    if with_description:
+        parts.append(f"series: {acquisition.series_description}" if acquisition.series_description else "series without description")
+    return ascii_text("; ".join(parts))
 
 
 def provenance_lines(findings: Findings, context: ResultContext) -> list[str]:
