@@ -82,13 +82,18 @@ class Attenuation:
 
 @dataclass(frozen=True, kw_only=True)
 class RoiMeasurement:
-    """One region of interest of one body. ``vbmd_mg_cm3`` is None without a calibration entry for this scanner and tube voltage."""
+    """One region of interest of one body.
+
+    ``vbmd_mg_cm3`` is None without a calibration entry for this scanner and tube voltage. With one, ``vbmd_calibration`` names the
+    entry's mineral (K2HPO4 and HA give different numbers) and source, to be shown beside the value.
+    """
 
     kind: RoiKind
     attenuation: Attenuation
     voxels: int
     volume_ml: float
     vbmd_mg_cm3: float | None = None
+    vbmd_calibration: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

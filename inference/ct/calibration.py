@@ -39,7 +39,8 @@ def calibrated(roi: RoiMeasurement, entry: CalibrationEntry | None) -> RoiMeasur
     """The region with its vBMD (mg/cm3, from the median like every reported number), unchanged without an entry."""
     if entry is None:
         return roi
-    return dataclasses.replace(roi, vbmd_mg_cm3=entry.slope * roi.attenuation.median_hu + entry.intercept)
+    vbmd_mg_cm3 = entry.slope * roi.attenuation.median_hu + entry.intercept
+    return dataclasses.replace(roi, vbmd_mg_cm3=vbmd_mg_cm3, vbmd_calibration=f"{entry.material}, {entry.source}")
 
 
 def _same_scanner(entry: CalibrationEntry, acquisition: Acquisition, serial_number: str | None) -> bool:

@@ -29,7 +29,7 @@ class Verdict:
 
 
 def band_of(attenuation_hu: float, thresholds: Sequence[Threshold]) -> Band:
-    """The band of an attenuation; both edges belong to their low side (PS: <= 110 is low, <= 160 intermediate by default).
+    """The band of an attenuation; both edges belong to their low side (by default <= 110 HU is low, <= 160 HU intermediate).
 
     The printed number has no decimals, so the rounded value is what is compared: number and band never contradict each other.
     """
@@ -121,7 +121,10 @@ def _corrections(measured_hu: float, phase: ContrastPhase, kvp: float | None, op
 def recommendation(band: Band) -> str:
     """One careful sentence for the band; it names no disease as found and rules none out."""
     if band is Band.LOW:
-        return "Trabecular attenuation is at or below the lower threshold: consider DXA, together with the clinical risk factors."
+        return "Trabecular attenuation (median) is at or below the lower threshold: consider DXA, together with the clinical risk factors."
     if band is Band.INTERMEDIATE:
-        return "Trabecular attenuation is between the thresholds: consider DXA if clinical risk factors are present."
-    return "Trabecular attenuation is above both thresholds: this does not rule out osteoporosis; clinical risk factors decide about DXA."
+        return "Trabecular attenuation (median) is between the thresholds: consider DXA if clinical risk factors are present."
+    return (
+        "Trabecular attenuation (median) is above both thresholds: this does not rule out osteoporosis; "
+        "clinical risk factors decide about DXA."
+    )

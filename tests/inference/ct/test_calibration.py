@@ -27,13 +27,17 @@ def entry(kvp: float = 120.0, serial: str | None = None, slope: float = 0.8) -> 
 def test_without_a_table_there_is_no_vbmd() -> None:
     assert CtOptions().calibration == ()
     assert find_entry((), acquisition(), None) is None
-    assert calibrated(roi(100.0), None).vbmd_mg_cm3 is None
+    bare = calibrated(roi(100.0), None)
+    assert bare.vbmd_mg_cm3 is None
+    assert bare.vbmd_calibration is None
 
 
 def test_vbmd_of_a_matching_entry_comes_from_the_median() -> None:
     found = find_entry([entry()], acquisition(manufacturer=" acme ", model_name="SCAN 64"), None)
     assert found is not None
-    assert calibrated(roi(100.0, mean_hu=140.0), found).vbmd_mg_cm3 == pytest.approx(0.8 * 100.0 - 2.0)
+    region = calibrated(roi(100.0, mean_hu=140.0), found)
+    assert region.vbmd_mg_cm3 == pytest.approx(0.8 * 100.0 - 2.0)
+    assert region.vbmd_calibration == "K2HPO4, phantom 7, 2026"
 
 
 @pytest.mark.parametrize(
