@@ -89,7 +89,7 @@ def body_axes(spine: StraightSpine, body: Body) -> tuple[Points, Points, Points]
     cranial /= np.linalg.norm(cranial)
     anterior = curve.anterior[at] - (curve.anterior[at] @ cranial) * cranial
     anterior /= np.linalg.norm(anterior)
-    return cranial, anterior, np.cross(cranial, anterior)
+    return cranial, anterior, np.cross(anterior, cranial)  # (z, y, x) components: a left-handed order
 
 
 def to_straight(spine: StraightSpine, points_mm: Points, start: float, low: float, high: float) -> tuple[Points, Points, Points]:
