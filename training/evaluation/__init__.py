@@ -1,0 +1,1 @@
+"""How well a method reads patients whose truth is known."""
