@@ -186,6 +186,11 @@ def track_at(corridor: Corridor, bone_hu: float) -> CanalTrack:
     return CanalTrack(points_mm=points, scores=along[first:last], bone_hu=bone_hu)
 
 
+def merit(track: CanalTrack) -> float:
+    """Length weighed by clearness."""
+    return len(track.points_mm) * float(np.sqrt(np.median(track.scores))) if len(track.points_mm) else 0.0
+
+
 def find_canal(grid: WorkGrid) -> CanalTrack:
     """The longest canal over all bone thresholds; among tracks of nearly that length, the clearest (the higher threshold wins ties)."""
     corridor = corridor_of(grid)
@@ -194,9 +199,5 @@ def find_canal(grid: WorkGrid) -> CanalTrack:
     if longest == 0:
         return tracks[0]
     near = [track for track in tracks if len(track.points_mm) >= longest - max(8, 0.1 * longest)]
-
-    def merit(track: CanalTrack) -> float:
-        return len(track.points_mm) * float(np.sqrt(np.median(track.scores)))
-
     best = max(merit(track) for track in near)
     return next(track for track in reversed(near) if merit(track) >= 0.9 * best)

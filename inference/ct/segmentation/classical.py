@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from inference.ct.segmentation.base import Segmentation, VertebralBody
 from inference.ct.segmentation.bodies import Body, body_axes, find_body, paint
-from inference.ct.segmentation.canal import CanalTrack, find_canal
+from inference.ct.segmentation.canal import CanalTrack, corridor_of, find_canal, merit
 from inference.ct.segmentation.centreline import body_centreline
 from inference.ct.segmentation.discs import Disc, find_discs
-from inference.ct.segmentation.grid import Frame, WorkGrid, check_intensity_scale, frame_of, resample
+from inference.ct.segmentation.grid import Frame, WorkGrid, check_intensity_scale, frame_of, resample, soft_tissue_shift_hu
 from inference.ct.segmentation.levels import Anchors, Naming, name_levels
 from inference.ct.segmentation.ribs import rib_statuses, slots
 from inference.ct.segmentation.sacrum import find_sacrum
@@ -131,7 +131,7 @@ class ClassicalSegmenter:
         frame = frame_of(volume)
         grid = resample(frame.view(volume.hu), frame.spacing_mm, self.parameters.grid_mm)
         check_intensity_scale(grid)
-        track = find_canal(grid)
+        grid, track = find_canal_on_any_scale(grid)
         if track.length_mm < self.parameters.min_canal_mm:
             text = f"a spinal canal could be followed over {track.length_mm:.0f} mm; {self.parameters.min_canal_mm:.0f} mm are needed"
             raise Refusal(ReasonCode.SPINE_NOT_FOUND, text)
@@ -214,6 +214,17 @@ class ClassicalSegmenter:
         low, high = self.parameters.plausible_body_hu
         if not low <= typical <= high:
             raise Refusal(ReasonCode.IMPLAUSIBLE_HU, f"the bodies found have a mean of {typical:.0f} HU, which no vertebral body has")
+
+
+def find_canal_on_any_scale(grid: WorkGrid) -> tuple[WorkGrid, CanalTrack]:
+    """The canal, and the grid with its intensity scale put right where that alone makes the canal plain."""
+    track = find_canal(grid)
+    shift = soft_tissue_shift_hu(corridor_of(grid).hu[::2, ::2, ::2])
+    if shift == 0.0:
+        return grid, track
+    moved = WorkGrid(hu=grid.hu - np.float32(shift), spacing_mm=grid.spacing_mm)
+    other = find_canal(moved)
+    return (moved, other) if merit(other) > 1.3 * merit(track) else (grid, track)
 
 
 def first_presacral_space(naming: Naming, bodies: int) -> int:

@@ -19,7 +19,8 @@ SAGITTAL_TILTS_DEG = tuple(float(tilt) for tilt in range(-24, 25, 6))
 CORONAL_TILTS_DEG = tuple(float(tilt) for tilt in range(-18, 19, 6))
 COLUMN_STEP_MM = 2
 BASELINE = 0.45
-MIN_SPACING, USUAL_SPACING, MAX_SPACING = 1.1, 1.5, 2.2
+MIN_SPACING, USUAL_SPACING, MAX_SPACING = 0.8, 1.5, 2.2
+MAX_CHANGE_COST = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +107,15 @@ def tilted_means(response: Floats, spine: StraightSpine) -> tuple[Floats, Points
 def chain_of_discs(score: Points, radius_mm: Points, step_mm: float) -> list[int]:
     """The best series of planes: dynamic programming over (position, spacing to the disc below).
 
-    Spacing lies within 1.1 to 2.2 of the local half-width R, prior 0.08 (d - 1.5 R)^2, and changes slowly:
-    0.35 max(0, |change - 0.8| - 2.5)^2.
+    Spacing lies within 0.8 (a crushed body) to 2.2 of the local half-width R, prior 0.08 (d - 1.5 R)^2, and changes slowly:
+    0.35 max(0, |change - 0.8| - 2.5)^2, bounded so that one crushed body does not break the chain.
     """
     planes = len(score)
     smallest = max(2, int(np.floor(MIN_SPACING * radius_mm.min() / step_mm)))
     largest = int(np.ceil(MAX_SPACING * radius_mm.max() / step_mm))
     spacings = np.arange(smallest, largest + 1, dtype=np.int64)
     change = -(spacings[:, None] - spacings[None]) * step_mm  # (now, before): spacing shrinks towards the head
-    change_cost = 0.35 * np.clip(np.abs(change - 0.8) - 2.5, 0.0, None) ** 2
+    change_cost = np.minimum(0.35 * np.clip(np.abs(change - 0.8) - 2.5, 0.0, None) ** 2, MAX_CHANGE_COST)
     total = np.full((planes, spacings.size), -1e9)
     back = np.full((planes, spacings.size), -1, dtype=np.int64)
     start = score.astype(np.float64)

@@ -10,13 +10,13 @@ from inference.ct.segmentation.discs import Disc
 from inference.ct.segmentation.grid import Floats
 from inference.ct.segmentation.surroundings import VOXEL_ML, Surroundings, beside
 
-THRESHOLDS_HU = (120.0, 160.0, 200.0, 240.0)
-MIN_VOLUME_ML = 15.0
-MIN_REACH_MM = 80.0
-MIN_AREA_MM2 = 50.0
-PERSISTS_MM = 22.0
+THRESHOLDS_HU = (100.0, 120.0, 160.0, 200.0, 240.0)
+MIN_VOLUME_ML = 20.0
+MIN_REACH_MM = 70.0
+MIN_MEAN_MM2 = 80.0
+REGION_MM = 24.0
 TOP_TO_DISC_MM = 14.0
-SIDES_DIFFER_MM = 14.0
+SIDES_DIFFER_MM = 20.0
 MEDIAL_MM = 3.0
 BAND_MM = 20.0
 
@@ -59,15 +59,18 @@ def ala_areas(around: Surroundings, threshold_hu: float, side: int) -> Floats:
 
 
 def top_of_ala(areas: Floats, step_mm: float) -> int | None:
-    """Highest row from which the area stays large for 22 mm downwards, in the lowest such stretch; None without one."""
-    length = max(2, round(PERSISTS_MM / step_mm))
-    large = ndimage.binary_closing(areas >= MIN_AREA_MM2, iterations=2)
-    labels, count = ndimage.label(large)
-    for label in range(1, count + 1):
-        rows = np.nonzero(labels == label)[0]
-        if rows.size >= length and float(areas[rows].mean()) >= 1.6 * MIN_AREA_MM2:
-            return int(rows[-1])
-    return None
+    """The row where the area, going up from its peak, falls below half of it; None where no mass of bone lies beneath that row.
+
+    A transverse process of L5 that touches the pelvis is smaller than the ala and set off from it by a dip.
+    """
+    if areas.size == 0:
+        return None
+    smooth = ndimage.gaussian_filter1d(areas, 3.0 / step_mm, mode="nearest")
+    peak = int(np.argmax(smooth))
+    below_half = np.nonzero(areas[peak:] < 0.5 * smooth[peak])[0]
+    top = peak + (int(below_half[0]) - 1 if below_half.size else areas.size - 1 - peak)
+    beneath = areas[max(0, top - round(REGION_MM / step_mm)) : top + 1]
+    return max(top, peak) if float(beneath.mean()) >= MIN_MEAN_MM2 else None
 
 
 def homogeneous(around: Surroundings, rows: NDArray[np.int64], side: int) -> bool:
@@ -86,10 +89,12 @@ def find_sacrum(around: Surroundings, discs: list[Disc]) -> SacralAnchor:
         right, left = tops
         if right is None or left is None:
             continue
-        rows = np.arange(max(0, min(right, left) - round(PERSISTS_MM / step)), min(right, left) + 1)
+        rows = np.arange(max(0, min(right, left) - round(REGION_MM / step)), min(right, left) + 1)
         if any(homogeneous(around, rows, side) for side in (-1, 1)):
             continue
-        votes.append(disc_at_top(float(around.along[right]), float(around.along[left]), discs))
+        top_right, top_left = float(around.along[right]), float(around.along[left])
+        if abs(top_right - top_left) <= SIDES_DIFFER_MM:
+            votes.append(disc_at_top(0.5 * (top_right + top_left), discs))
     if not votes:
         return SacralAnchor(disc=None, seen=False, because="no sacrum in view")
     if None in votes or len(set(votes)) > 1:
@@ -97,10 +102,9 @@ def find_sacrum(around: Surroundings, discs: list[Disc]) -> SacralAnchor:
     return SacralAnchor(disc=votes[0], seen=True, because="sacrum: both alae end at the L5/S1 disc")
 
 
-def disc_at_top(right: float, left: float, discs: list[Disc]) -> int | None:
-    """The disc within 14 mm of the mean top of two alae that end within 14 mm of each other; None where none fits."""
-    if abs(right - left) > SIDES_DIFFER_MM or not discs:
+def disc_at_top(top: float, discs: list[Disc]) -> int | None:
+    """The disc within 14 mm of the top of the alae; None where none fits."""
+    if not discs:
         return None
-    top = 0.5 * (right + left)
     nearest = min(range(len(discs)), key=lambda n: abs(discs[n].along - top))
     return nearest if abs(discs[nearest].along - top) <= TOP_TO_DISC_MM else None
