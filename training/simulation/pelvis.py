@@ -1,6 +1,7 @@
 """The fused sacrum, the iliac wings, the hip joints and the proximal femurs."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,12 @@ from training.simulation.shapes import Capsule, ellipse, ellipsoid, smooth_max, 
 from training.simulation.spine import Spine, Vertebra
 from training.simulation.tissue import METAL_HU, Tissues
 from training.simulation.torso import Torso, iliac_x, paint_union, rod
-from training.simulation.vertebra import body_distances, body_region
+from training.simulation.vertebra import body_distances, body_region, paint_disc
 
 # Lateral masses S1..S4: inner and outer distance from the midline, depth behind the body's centre, radius; mm.
-_ALAE = ((17.0, 44.0, 7.0, 12.5), (13.0, 37.0, 7.0, 10.0), (9.0, 28.0, 4.0, 7.5), (7.0, 22.0, 2.0, 6.0))
+_ALAE = ((17.0, 50.0, 13.0, 14.5), (14.0, 40.0, 9.0, 13.0), (10.0, 30.0, 4.0, 9.0), (7.0, 22.0, 2.0, 6.5))
+REMNANT_HU = 190.0
+"""Between sacral segments: partly fused."""
 
 
 def paint_sacrum(canvas: Canvas, spine: Spine, table: Tissues, scale: float) -> None:
@@ -28,7 +31,9 @@ def paint_sacrum(canvas: Canvas, spine: Spine, table: Tissues, scale: float) -> 
             canal = ellipse(left, posterior - vertebra.depth_mm / 2 - radius, 1.5 * radius, radius)
             near = np.abs(cranial) - vertebra.height_mm / 2 - 1
             distance = np.maximum(distance, -np.maximum(canal, near))
-        canvas.blend(box, [(distance, table.cortical_bone * 0.8), (distance + 1.1, 0.55 * base + 25)])
+        canvas.blend_shells(box, distance, [(0.0, table.cortical_bone), (1.4, 0.55 * base + 25)])
+    for above, below in pairwise(spine.sacrum):
+        paint_disc(canvas, above, below, REMNANT_HU)
     for vertebra in spine.sacrum:
         _paint_segment(canvas, vertebra, base, table)
 
@@ -60,7 +65,7 @@ def _lateral_masses(spine: Spine, scale: float) -> list[Capsule]:
             start=(sign * inner * scale, 0.15 * vertebra.depth_mm, 0),
             end=(sign * outer * scale, (behind + 3) * scale, -2 * scale),
             radii=(radius * scale, radius * scale),
-            scale=(1.0, 0.9, 1.15),
+            scale=(1.0, 0.8, 1.15),
         )
         for vertebra, (inner, outer, behind, radius) in zip(spine.sacrum[:4], _ALAE, strict=True)
         for sign in (-1.0, 1.0)

@@ -18,14 +18,14 @@ from training.simulation.torso import Torso, paint_union, rod
 _RIB_MM = (110.0, 170.0, 215.0, 250.0, 275.0, 290.0, 300.0, 300.0, 285.0, 260.0, 190.0)
 # Angle round the chest (0 behind, 180 in front) and how far below its vertebra the rib lies there, mm.
 _ANGLES_DEG = (47.0, 68.0, 90.0, 112.0, 132.0, 150.0)
-_DROPS_MM = (20.0, 40.0, 60.0, 76.0, 84.0, 80.0)
+_DROPS_MM = (28.0, 54.0, 78.0, 94.0, 100.0, 95.0)
 
 
 def rib_points(torso: Torso, vertebra: Vertebra, sign: float, length_mm: float) -> NDArray[np.float64]:
     """Points (N, 3) about 7 mm apart along one rib, from its head outwards, ``length_mm`` long."""
     s = torso.scale
     number = int(vertebra.name[1:]) if vertebra.thoracic else 13
-    slope = (0.25 + 0.75 * min(number - 1, 6) / 6) * (0.75 if number >= 12 else 1.0)
+    slope = (0.25 + 0.75 * min(number - 1, 6) / 6) * {11: 1.2, 12: 1.6}.get(number, 1.0)
     back, half = vertebra.depth_mm / 2, vertebra.width_mm / 2
     lift = 0.38 * vertebra.height_mm if number < 11 else 0.2 * vertebra.height_mm
     controls = [
@@ -60,8 +60,7 @@ def paint_ribs(canvas: Canvas, torso: Torso, spine: Spine, patient: PatientParam
                 for first, second, tall in zip(points, points[1:], flat, strict=False)
             ]
             inside = 0.7 * vertebra.trabecular_hu + 60
-            for chunk in (rods[i : i + 8] for i in range(0, len(rods), 8)):
-                paint_union(canvas, chunk, table.cortical_bone * 0.9, inside, step_mm=1.0)
+            paint_union(canvas, rods, table.cortical_bone * 0.9, inside, step_mm=1.0)
             if vertebra.thoracic and 1 < int(vertebra.name[1:]) < 11:
                 _paint_cartilage(canvas, torso, points[-1], sign)
 

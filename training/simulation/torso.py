@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -14,17 +15,25 @@ from training.simulation.spine import Spine
 from training.simulation.tissue import FAT_HU, LUNG_HU, SKIN_HU, Tissues
 
 SKIN_MM = 1.6
+PROFILE_STEP_MM = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A value along z, linear between knots."""
+    """A value along z, linear between knots; looked up in steps of :data:`PROFILE_STEP_MM`, which is many times faster in 3-D."""
 
     z_mm: NDArray[np.float64]
     values: NDArray[np.float64]
 
+    @cached_property
+    def _table(self) -> FloatArray:
+        count = int((self.z_mm[-1] - self.z_mm[0]) / PROFILE_STEP_MM) + 2
+        grid = self.z_mm[0] + PROFILE_STEP_MM * np.arange(count)
+        return np.asarray(np.interp(grid, self.z_mm, self.values), dtype=np.float32)
+
     def __call__(self, z: FloatArray) -> FloatArray:
-        return np.asarray(np.interp(z, self.z_mm, self.values), dtype=np.float32)
+        index = (z - np.float32(self.z_mm[0] - PROFILE_STEP_MM / 2)) * np.float32(1 / PROFILE_STEP_MM)
+        return np.asarray(self._table.take(index.astype(np.int32), mode="clip"), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +215,7 @@ def paint_union(canvas: Canvas, rods: Sequence[Capsule], *values: float, step_mm
     """Paint a union of rods: the first value outside, each further one ``step_mm`` deeper."""
     found = union(canvas, rods)
     if found is not None:
-        canvas.blend(found[0], [(found[1] + step_mm * index, value) for index, value in enumerate(values)])
+        canvas.blend_shells(*found, [(step_mm * index, value) for index, value in enumerate(values)])
 
 
 def _back(patient: PatientParameters, spine: Spine, hip_z: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -27,10 +27,12 @@ from training.simulation.tissue import (
 
 INTERIOR_MM = 3.0
 """The truth counts trabecular bone at least this far inside the cortex."""
-WALL_MM, ENDPLATE_MM, ARCH_MM = 1.0, 0.9, 1.5
+WALL_MM, ENDPLATE_MM, ARCH_MM = 0.9, 1.1, 1.5
 """Thickness of the cortex: of the body's wall, of its endplates, of the arch."""
 _CANAL_SEMI_MM = 8.0
 _WAIST = 0.10
+_SUBCORTICAL, _SUBCORTICAL_MM = 0.3, 1.2
+"""Trabecular bone is this much denser at the cortex, fading inwards; 2 % remain where the truth begins to count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,11 @@ def body_distances(vertebra: Vertebra, left: FloatArray, posterior: FloatArray, 
     return radial, np.asarray(axial, dtype=np.float32)
 
 
+def inner_distance(radial: FloatArray, axial: FloatArray) -> FloatArray:
+    """Signed distance to the trabecular inside of the cortex; the wide rounding leaves a thick rim, as the ring apophysis does."""
+    return smooth_max(radial + WALL_MM, axial + ENDPLATE_MM, 6.0)
+
+
 def body_region(vertebra: Vertebra) -> Region:
     """The box of the body."""
     reach = (vertebra.width_mm / 2 + 1, vertebra.depth_mm / 2 + 1, max(vertebra.anterior_mm, vertebra.posterior_mm) / 2 + 1)
@@ -107,7 +114,7 @@ def interior_points(vertebra: Vertebra) -> tuple[FloatArray, FloatArray, FloatAr
     axes = [np.arange(np.ceil(low), high, 1.0, dtype=np.float32) for low, high in zip(region.low, region.high, strict=True)]
     left, posterior, cranial = np.meshgrid(*axes, indexing="ij")
     radial, axial = body_distances(vertebra, left, posterior, cranial)
-    inside = np.maximum(radial + WALL_MM, axial + ENDPLATE_MM) <= -INTERIOR_MM
+    inside = inner_distance(radial, axial) <= -INTERIOR_MM
     return left[inside], posterior[inside], cranial[inside]
 
 
@@ -139,8 +146,9 @@ def paint_body(canvas: Canvas, vertebra: Vertebra, bone: Bone, scale: float, lab
         opening = np.minimum(*(rod.distance(left, posterior, cranial) for rod in pedicles))
         cortex = bone.cortex_hu + np.clip(0.5 - (opening + 2.0) / 1.5, 0, 1) * (1.5 * bone.base_hu - bone.cortex_hu)
         outer = smooth_max(radial, axial, 2.0)
-        inner = smooth_max(radial + WALL_MM, axial + ENDPLATE_MM, 2.0)
-        return [(outer, np.asarray(cortex, dtype=np.float32)), (inner, inside)]
+        inner = inner_distance(radial, axial)
+        dense = 1 + _SUBCORTICAL * np.exp(np.minimum(inner, 0) / _SUBCORTICAL_MM)
+        return [(outer, np.asarray(cortex, dtype=np.float32)), (inner, np.asarray(inside * dense, dtype=np.float32))]
 
     canvas.paint(body_region(vertebra), layers, label)
 
@@ -154,10 +162,10 @@ def paint_arch(canvas: Canvas, vertebra: Vertebra, bone: Bone, scale: float) -> 
     left, posterior, _ = canvas.coordinates(vertebra.frame, box)
     canal = ellipse(left, posterior - _canal_centre_mm(vertebra, scale), canal_semi_mm(vertebra, scale), _CANAL_SEMI_MM * scale)
     distance = np.maximum(distance, -canal)
-    canvas.blend(box, [(distance, bone.cortex_hu * 1.05), (distance + ARCH_MM, 120.0 + 1.0 * bone.base_hu)])
+    canvas.blend_shells(box, distance, [(0.0, bone.cortex_hu * 1.05), (ARCH_MM, 110.0 + 0.9 * bone.base_hu)])
 
 
-def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra) -> None:
+def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra, hu: float = DISC_HU) -> None:
     """Paint the disc between two bodies. It reaches into both, which are painted over it."""
     top = above.frame.point(0, 0, -above.height_mm / 2)
     bottom = below.frame.point(0, 0, below.height_mm / 2)
@@ -175,7 +183,7 @@ def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra) -> None:
         wall = posterior - (0.51 * depth - 1.0 * np.exp(-((left / 9) ** 2)))
         radial = smooth_max(side, np.asarray(wall, dtype=np.float32), 4.0)
         outer = smooth_max(radial, np.asarray(np.abs(cranial) - half, dtype=np.float32), 2.0)
-        return [(outer, DISC_HU + 14.0), (outer + 7.0, DISC_HU - 4.0)]
+        return [(outer, hu + 14.0), (outer + 7.0, hu - 4.0)]
 
     canvas.paint(Region(frame=frame, low=(-width * 0.55, -depth * 0.6, -half), high=(width * 0.55, depth * 0.6, half)), layers)
 
@@ -224,7 +232,7 @@ def paint_screws(canvas: Canvas, spine: Spine, levels: Sequence[str], scale: flo
 def _paint_rods(canvas: Canvas, rods: Sequence[Capsule], value: float) -> None:
     found = union(canvas, rods)
     if found is not None:
-        canvas.blend(found[0], [(found[1], value)])
+        canvas.blend_shells(*found, [(0.0, value)])
 
 
 def _paint_foramina(canvas: Canvas, vertebra: Vertebra, scale: float) -> None:

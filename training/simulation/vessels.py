@@ -55,10 +55,8 @@ def _paint_mediastinum(canvas: Canvas, spine: Spine, table: Tissues, scale: floa
     _paint_tube(canvas, trunk, 13.0 * scale, table.right_heart, table.muscle)
     _paint_tube(canvas, path(("T6", -40, 28), ("T6", 40, 28)), 9.0 * scale, table.right_heart, table.muscle)
     neck = spine.level("T1")
-    gullet = [
-        neck.frame.point(4 * scale, -neck.depth_mm / 2 - 8 * scale, 50 * scale),
-        *path(("T1", 4, 8), ("T3", 4, 8), ("T5", 2, 8), ("T7", 2, 8), ("T9", 4, 12), ("T11", 14, 30)),
-    ]
+    gullet = [neck.frame.point(4 * scale, -neck.depth_mm / 2 - 8 * scale, 50 * scale)]
+    gullet += path(("T1", 4, 8), ("T3", 4, 8), ("T5", 2, 8), ("T7", 2, 8), ("T9", 4, 12), ("T11", 14, 30))
     _paint_tube(canvas, gullet, 6.5 * scale, table.muscle - 12, table.muscle)
     airway = [neck.frame.point(0, -neck.depth_mm / 2 - 20 * scale, 50 * scale), *path(("T1", 0, 20), ("T3", 0, 20), ("T5", -3, 22))]
     _paint_tube(canvas, airway, 8.5 * scale, GAS_HU, table.muscle)
