@@ -13,6 +13,8 @@ from inference.ct.segmentation.wall import ANGLES, Wall
 
 LATTICE_MM = 1.25
 SHRINK_MM = 0.7
+THICK_SHRINK = 0.25
+"""More shrinkage, per mm of slice spacing above 3 mm: thick slices smear the endplates inwards and outwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class Body:
         wall = self.wall.at(along, np.arctan2(left_mm, ahead_mm)) - radius
         lower = (along - self.lower.along(ahead_mm, left_mm)) * step_mm
         upper = (self.upper.along(ahead_mm, left_mm) - along) * step_mm
-        return np.asarray(np.minimum(np.minimum(lower, upper), wall) - SHRINK_MM)
+        return np.asarray(np.minimum(np.minimum(lower, upper), wall))
 
 
 def find_body(spine: StraightSpine, wall: Wall, below: Disc, above: Disc) -> Body:
@@ -141,7 +143,8 @@ def paint(spine: StraightSpine, body: Body, frame: Frame, oriented: NDArray[np.u
     lines = [start_mm[n] + np.arange(counts[n]) * LATTICE_MM for n in range(3)]
     points = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 3)
     along, ahead, left = to_straight(spine, points, body.middle, body.first - 8.0, body.last + 8.0)
-    depth = body.depth_inside_mm(along, ahead, left, spine.curve.step_mm).astype(np.float32).reshape(tuple(counts))
+    shrink = SHRINK_MM + THICK_SHRINK * max(0.0, max(frame.spacing_mm) - 3.0)
+    depth = (body.depth_inside_mm(along, ahead, left, spine.curve.step_mm) - shrink).astype(np.float32).reshape(tuple(counts))
     fine = to_native(depth, inside_last - inside_first + 1, spacing)
     block = oriented[tuple(slice(a, b + 1) for a, b in zip(inside_first, inside_last, strict=True))]
     voxels = (fine > 0.0) & (block == 0)

@@ -19,6 +19,7 @@ SAGITTAL_TILTS_DEG = tuple(float(tilt) for tilt in range(-24, 25, 6))
 CORONAL_TILTS_DEG = tuple(float(tilt) for tilt in range(-18, 19, 6))
 COLUMN_STEP_MM = 2
 BASELINE = 0.45
+BASELINE_RANGE_HU = (20.0, 60.0)
 MIN_SPACING, USUAL_SPACING, MAX_SPACING = 0.8, 1.5, 2.2
 MAX_CHANGE_COST = 30.0
 
@@ -158,7 +159,7 @@ def find_discs(spine: StraightSpine) -> list[Disc]:
     chosen = np.argmax(ranked, axis=0)
     score = means[chosen, np.arange(means.shape[1])]
     local = ndimage.maximum_filter1d(score, round(45.0 / spine.curve.step_mm), mode="nearest")
-    net = score - BASELINE * np.maximum(local, 20.0)
+    net = score - BASELINE * np.clip(local, *BASELINE_RANGE_HU)
     planes = chain_of_discs(net, spine.curve.radius_mm, spine.curve.step_mm)
     return [
         Disc(

@@ -182,7 +182,7 @@ def soft_tissue_shift_hu(values: Floats) -> float:
     shifts = np.arange(-150.0, 151.0, 5.0)
 
     def height(hu: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.interp(hu, np.arange(-297.5, 200.0, 5.0), smooth)
+        return np.asarray(np.interp(hu, np.arange(-297.5, 200.0, 5.0), smooth))
 
     fit = np.sqrt(np.maximum(height(shifts + FAT_HU), 0.02 * smooth.max()) * height(shifts + MUSCLE_HU))
     best = int(np.argmax(fit))

@@ -126,7 +126,7 @@ def posterior_prior(radius: Points, canal_ahead_mm: Points, canal_left_mm: Point
     distance = np.hypot(canal_ahead_mm, canal_left_mm)[:, None]
     cosine = np.where(np.isfinite(toward), toward / np.maximum(distance, 1.0), -1.0)
     middle = np.where(cosine > np.cos(np.radians(18.0)), radius * cosine, np.nan)
-    known: NDArray[np.bool_] = np.isfinite(middle).any(axis=1)
+    known = np.asarray(np.isfinite(middle).any(axis=1), dtype=bool)
     gap = np.full(len(radius), np.nan)
     gap[known] = distance[known, 0] - np.nanmedian(middle[known], axis=1)
     if known.sum() < 5:
