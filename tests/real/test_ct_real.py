@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 from inference.ct.contrast import ContrastPhase, estimate_phase
+from inference.ct.measure import measure_bodies
+from inference.ct.options import CtOptions
+from inference.ct.quality import assess
+from inference.ct.segmentation import get_segmenter
 from inference.ct.segmentation.base import Segmentation, VertebralBody
 from inference.ct.series import choose_series, load_series
+from inference.ct.summary import summarise
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import Band, Findings, ModelUsed, Outcome, RoiKind, VertebraFinding
 from inference.reading import find_files, read_headers
+from inference.volume import Volume
 from tests.paths import real_image
 from tests.real.cases import CASES, findings_of, true_level
 from tests.real.studies import labels_on_volume
@@ -133,6 +139,28 @@ def test_low_density_is_measured_and_its_level_stays_uncertain(measured: Finding
     assert third.level is None
     assert not third.used
     assert all(not vertebra.level_certain for vertebra in found.vertebrae)
+
+
+def test_cement_in_l1_and_a_screw_in_l4_hand_the_band_to_l2(measured: FindingsOf) -> None:
+    found = measured("abdomen_native_3mm")
+    assert found.images is not None
+    volume = found.images.volume
+    everywhere = volume.to_lps_mm(np.argwhere(np.ones(volume.hu.shape, bool))).reshape(*volume.hu.shape, 3)
+    hu = volume.hu.copy()
+    cemented, screwed = level_of(found, "L1"), level_of(found, "L4")
+    hu[np.linalg.norm(everywhere - cemented.centre_lps_mm, axis=-1) < 8] = 1200
+    anterior, left, cranial = (
+        ((everywhere - screwed.centre_lps_mm) @ np.array(axis)) for axis in (screwed.anterior, screwed.left, screwed.cranial)
+    )
+    hu[(np.hypot(left - 12, cranial - 4) < 3) & (anterior > -45) & (anterior < 5)] = 3000
+    treated = Volume(hu=hu, affine=volume.affine)
+    bodies = measure_bodies(treated, get_segmenter("classical").segment(treated), CtOptions()).bodies
+    vertebrae = assess(bodies, CtOptions())
+    excluded = {vertebra.level: vertebra.excluded_because.code for vertebra in vertebrae if vertebra.excluded_because}
+    assert excluded == {"L1": ReasonCode.METAL_OR_CEMENT, "L4": ReasonCode.METAL_OR_CEMENT}  # nor does the metal hip exclude L5
+    verdict = summarise(vertebrae, ContrastPhase.NATIVE, 120.0, CtOptions())
+    assert verdict.summary.level == "L2"
+    assert verdict.summary.attenuation_hu == pytest.approx(112, abs=8)
 
 
 @pytest.mark.parametrize("name", ["thorax_siemens", "thorax_philips"])
