@@ -3,7 +3,8 @@
 No function here reads a clock: every time comes from the caller, in UTC.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 
@@ -53,7 +54,7 @@ class Ledger:
             It cannot be opened now.
         """
         ledger = cls(url)
-        with ledger._database.write() as conn:
+        with ledger._closed_on_error(), ledger._database.write() as conn:
             migrations.migrate(conn, now)
         return ledger
 
@@ -67,9 +68,17 @@ class Ledger:
             Its tables are not those of this software.
         """
         ledger = cls(url)
-        with ledger._database.read() as conn:
+        with ledger._closed_on_error(), ledger._database.read() as conn:
             migrations.require_current(conn)
         return ledger
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connections."""

@@ -64,30 +64,27 @@ class Arrivals:
         header = arrival.header
         study_uid, sop_uid = clean_text(header.study_instance_uid), clean_text(header.sop_instance_uid)
         with self._database.write() as conn:
-            steps.ensure_study(conn, study_uid, arrival.received_at)
-            state = steps.lock_study(conn, study_uid)
-            same_uid = conn.execute(
-                select(instances.c.id, instances.c.content_sha256, instances.c.role).where(
-                    instances.c.study_uid == study_uid, instances.c.sop_uid == sop_uid
-                )
+            state = steps.open_study(conn, study_uid, arrival.received_at)
+            known = conn.execute(
+                select(instances.c.id, instances.c.study_uid, instances.c.content_sha256).where(instances.c.sop_uid == sop_uid)
             ).all()
-            same = next((row for row in same_uid if row.content_sha256 == arrival.content_sha256), None)
+            mine = [row for row in known if row.study_uid == study_uid]
+            same = next((row for row in mine if row.content_sha256 == arrival.content_sha256), None)
             if same is not None:
                 _count_duplicate(conn, same.id, state, study_uid, arrival.received_at)
                 return Receipt.DUPLICATE
-            receipt = _receipt(conn, sop_uid, known=bool(same_uid))
+            receipt = Receipt.CONFLICT if mine else _receipt(conn, sop_uid)
             _insert(conn, arrival, study_uid, sop_uid, receipt)
             if receipt is Receipt.NEW:
                 _touch(conn, state, study_uid, arrival.received_at)
-                _note_other_study(conn, study_uid, sop_uid, arrival.received_at)
+                if known:
+                    _note_other_study(conn, known[0].study_uid, study_uid, sop_uid, arrival.received_at)
             else:
                 _note_unused(conn, receipt, study_uid, sop_uid, arrival)
             return receipt
 
 
-def _receipt(conn: Connection, sop_uid: str, *, known: bool) -> Receipt:
-    if known:
-        return Receipt.CONFLICT
+def _receipt(conn: Connection, sop_uid: str) -> Receipt:
     own = conn.execute(select(result_objects.c.id).where(result_objects.c.sop_instance_uid == sop_uid)).first()
     return Receipt.OWN_RESULT if own is not None else Receipt.NEW
 
@@ -128,13 +125,9 @@ def _touch(conn: Connection, state: StudyState, study_uid: str, now: datetime) -
     steps.add_event(conn, EventKind.STUDY_REOPENED, text, now=now, study_uid=study_uid)
 
 
-def _note_other_study(conn: Connection, study_uid: str, sop_uid: str, now: datetime) -> None:
-    other = conn.execute(
-        select(instances.c.study_uid).where(instances.c.sop_uid == sop_uid, instances.c.study_uid != study_uid).limit(1)
-    ).scalar_one_or_none()
-    if other is not None:
-        text = f"SOP Instance UID {sop_uid} also belongs to study {other}; each study keeps its own"
-        steps.add_event(conn, EventKind.INSTANCE_CONFLICT, text, now=now, study_uid=study_uid)
+def _note_other_study(conn: Connection, other: str, study_uid: str, sop_uid: str, now: datetime) -> None:
+    text = f"SOP Instance UID {sop_uid} also belongs to study {other}; each study keeps its own"
+    steps.add_event(conn, EventKind.INSTANCE_CONFLICT, text, now=now, study_uid=study_uid)
 
 
 def _note_unused(conn: Connection, receipt: Receipt, study_uid: str, sop_uid: str, arrival: Arrival) -> None:

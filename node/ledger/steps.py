@@ -23,8 +23,11 @@ def add_event(
     conn.execute(insert(events).values(at=now, kind=kind.value, text=text, study_uid=study_uid, association_id=association_id))
 
 
-def ensure_study(conn: Connection, study_uid: str, now: datetime) -> None:
-    """Open the study unless it is there."""
+def open_study(conn: Connection, study_uid: str, now: datetime) -> StudyState:
+    """The study's state, locked as by :func:`lock_study`; a study that is not there is opened."""
+    state = _locked_state(conn, study_uid)
+    if state is not None:
+        return state
     make = postgresql_insert if conn.dialect.name == "postgresql" else sqlite_insert
     values = {
         "study_uid": study_uid,
@@ -34,8 +37,11 @@ def ensure_study(conn: Connection, study_uid: str, now: datetime) -> None:
         "last_instance_at": now,
         "changed_at": now,
     }
-    if conn.execute(make(studies).values(values).on_conflict_do_nothing()).rowcount == 1:
+    # Two associations may open it at once: one inserts, the other waits for its lock.
+    inserted = make(studies).values(values).on_conflict_do_nothing().returning(studies.c.study_uid)
+    if conn.execute(inserted).first() is not None:
         add_event(conn, EventKind.STUDY_OPENED, "first instance received", now=now, study_uid=study_uid)
+    return lock_study(conn, study_uid)
 
 
 def lock_study(conn: Connection, study_uid: str) -> StudyState:
@@ -46,11 +52,16 @@ def lock_study(conn: Connection, study_uid: str) -> StudyState:
     NotFoundError
         No such study.
     """
-    # SQLite has no FOR UPDATE and needs none: a write transaction is alone.
-    state = conn.execute(select(studies.c.state).where(studies.c.study_uid == study_uid).with_for_update()).scalar_one_or_none()
+    state = _locked_state(conn, study_uid)
     if state is None:
         raise NotFoundError(f"no study {study_uid} in the ledger")
-    return StudyState(state)
+    return state
+
+
+def _locked_state(conn: Connection, study_uid: str) -> StudyState | None:
+    # SQLite has no FOR UPDATE and needs none: a write transaction is alone.
+    state = conn.execute(select(studies.c.state).where(studies.c.study_uid == study_uid).with_for_update()).scalar_one_or_none()
+    return None if state is None else StudyState(state)
 
 
 def move(conn: Connection, study_uid: str, old: StudyState, new: StudyState, now: datetime, reason: Reason | None = None) -> None:

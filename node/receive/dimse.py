@@ -110,6 +110,7 @@ class DimseReceiver:
         """
         handlers = [
             (evt.EVT_CONN_OPEN, _without_delay),
+            (evt.EVT_CONN_CLOSE, _end_a_probe),
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_REJECTED, self._full),
@@ -264,6 +265,15 @@ def _without_delay(event: Any) -> None:
     connection = event.assoc.dul.socket.socket
     with contextlib.suppress(OSError):  # the peer may be gone already
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _end_a_probe(event: Any) -> None:
+    """A connection that closes before it asked for an association, as a load balancer's probes do, ends now.
+
+    pynetdicom would keep its threads waiting for the request until the ACSE timeout, and count it among the open associations.
+    """
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
 
 
 def _header(part10: bytes) -> InstanceHeader:

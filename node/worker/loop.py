@@ -110,7 +110,7 @@ def _terminate(signum: int, frame: object) -> NoReturn:
 
 
 def _end_with_the_node(pipe: IO[bytes]) -> None:
-    while pipe.read(1):
+    while os.read(pipe.fileno(), 1):  # not pipe.read: it would hold the buffer's lock when the interpreter ends
         pass
     os._exit(EXIT_ORPHAN)  # in mid-run, too: the next node runs the study again
 
