@@ -88,7 +88,8 @@ def _nothing_found(skipped: tuple[SkippedFile, ...], out_dir: Path) -> Json:
     if len(skipped) == 1:
         reason = skipped[0].reason
     else:
-        reason = Reason(code=ReasonCode.NOT_DICOM, text=f"None of the {len(skipped)} files is a readable DICOM instance.")
+        text = f"None of the {len(skipped)} files is a readable DICOM instance." if skipped else "There is no file under these paths."
+        reason = Reason(code=ReasonCode.NOT_DICOM, text=text)
     decision = Decision(study_instance_uid="", route=None, workflow=None, destinations=(), on_refusal="text", considered=(), reason=reason)
     findings = Findings(study_instance_uid="", workflow="", outcome=Outcome.REFUSED, reason=reason, skipped=skipped)
     report = study_report(findings, decision, ()) | {"study_uid": None}

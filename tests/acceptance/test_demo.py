@@ -1,0 +1,29 @@
+"""``osteon demo``: what a stranger runs first."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pydicom
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
+
+def test_the_demo_delivers_every_result_and_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "node.cli", "demo", "--keep", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, env=None)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NO_TRAINED_MODEL" in done.stdout
+    files = [path for path in (tmp_path / "pacs" / "received").rglob("*") if path.suffix == ".dcm"]
+    arrived: dict[str, list[str]] = {}
+    for path in files:
+        ds = pydicom.dcmread(path, stop_before_pixels=True)
+        assert str(ds.PatientName).startswith("SIMULATED")
+        arrived.setdefault(ds.StudyInstanceUID, []).append(ds.SOPClassUID.name)
+    measured = [names for names in arrived.values() if len(names) == 4]
+    refused = [names for names in arrived.values() if names == ["Basic Text SR Storage"]]
+    assert len(arrived) == 5
+    assert len(measured) + len(refused) == 5
+    assert len(measured) >= 2
+    assert list((tmp_path / "node" / "results").rglob("picture.png"))
