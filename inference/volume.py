@@ -31,7 +31,8 @@ class Volume:
     @property
     def direction(self) -> NDArray[np.float64]:
         """(3, 3): column n is the LPS unit vector of array axis n."""
-        return self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        axes: NDArray[np.float64] = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        return axes
 
     def to_lps_mm(self, indices: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
         """Patient coordinates (N, 3) of array indices (N, 3) given as (slice, row, column)."""

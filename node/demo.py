@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -78,19 +79,12 @@ def _simulate(folder: Path, progress: Progress) -> list[Path]:
     from training.simulation.dicom import StudyOptions, write_dicom
     from training.simulation.radiograph import Projection, write_projection
 
-    grid = {"rows": 240, "columns": 240, "pixel_spacing_mm": 1.6}
+    grid = AcquisitionParameters(rows=240, columns=240, pixel_spacing_mm=1.6, slice_spacing_mm=2.0)
+    chest = replace(grid, slice_spacing_mm=2.5, field_of_view=FieldOfView.CHEST)
     plans = (
-        ("low", PatientParameters(seed=1, trabecular_hu=88.0, age_years=74), AcquisitionParameters(slice_spacing_mm=2.0, **grid)),
-        (
-            "healthy",
-            PatientParameters(seed=2, trabecular_hu=185.0, age_years=41, body_scale=1.0),
-            AcquisitionParameters(slice_spacing_mm=2.0, **grid),
-        ),
-        (
-            "chest",
-            PatientParameters(seed=3, trabecular_hu=120.0, age_years=60),
-            AcquisitionParameters(slice_spacing_mm=2.5, field_of_view=FieldOfView.CHEST, **grid),
-        ),
+        ("low", PatientParameters(seed=1, trabecular_hu=88.0, age_years=74), grid),
+        ("healthy", PatientParameters(seed=2, trabecular_hu=185.0, age_years=41, body_scale=1.0), grid),
+        ("chest", PatientParameters(seed=3, trabecular_hu=120.0, age_years=60), chest),
     )
     task = progress.add_task("simulating patients", total=len(plans))
     studies = []

@@ -44,9 +44,7 @@ def process_study(headers: Sequence[InstanceHeader], decision: Decision, config:
         Reading or writing failed in a way that is not a refusal.
     """
     if decision.workflow is None:
-        findings = Findings(
-            study_instance_uid=decision.study_instance_uid, workflow="", outcome=Outcome.REFUSED, reason=decision.reason
-        )
+        findings = Findings(study_instance_uid=decision.study_instance_uid, workflow="", outcome=Outcome.REFUSED, reason=decision.reason)
         return ProcessedStudy(decision=decision, findings=findings, objects=(), picture_png=None)
     findings = run_workflow(decision.workflow, headers, WorkflowOptions(ct=ct_options(config)))
     if findings.reason is not None and (decision.on_refusal == "none" or findings.reason.code in _NO_OBJECTS):

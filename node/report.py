@@ -95,6 +95,7 @@ def _roi(roi: RoiMeasurement) -> Json:
         "roi_voxels": roi.voxels,
         "volume_ml": round(roi.volume_ml, 2),
         "vbmd_mg_cm3": None if roi.vbmd_mg_cm3 is None else round(roi.vbmd_mg_cm3, 1),
+        "vbmd_calibration": roi.vbmd_calibration,
     }
 
 
