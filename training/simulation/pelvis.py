@@ -62,8 +62,8 @@ def _lateral_masses(spine: Spine, scale: float) -> list[Capsule]:
     return [
         Capsule(
             frame=vertebra.frame,
-            start=(sign * inner * scale, 0.15 * vertebra.depth_mm, 0),
-            end=(sign * outer * scale, (behind + 3) * scale, -2 * scale),
+            start=(sign * inner * scale, 0.15 * vertebra.depth_mm, -2 * scale),
+            end=(sign * outer * scale, (behind + 3) * scale, -11 * scale),
             radii=(radius * scale, radius * scale),
             scale=(1.0, 0.8, 1.15),
         )

@@ -95,8 +95,8 @@ def level_truth(
     vertebra: Vertebra, bone: Bone, patient: PatientParameters, pose: NDArray[np.float64], grid: Grid, label: int
 ) -> LevelTruth:
     """The truth about one body, from its analytic description alone."""
-    points = interior_points(vertebra)
-    values = trabecular_hu(vertebra, bone, *points).astype(np.float64)
+    points, inner = interior_points(vertebra)
+    values = trabecular_hu(vertebra, bone, points, inner).astype(np.float64)
     enough = values.size >= 30
     rotated = pose[:3, :3] @ vertebra.frame.axes
     return LevelTruth(

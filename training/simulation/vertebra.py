@@ -103,24 +103,26 @@ def make_bone(vertebra: Vertebra, patient: PatientParameters, table: Tissues) ->
     focus = _clouds(rng, size, 1, (4.0, 5.5)) if vertebra.name in patient.dense_focus else np.zeros((0, 6))
     cortex = table.cortical_bone * (0.7 + 0.3 * float(np.clip(vertebra.trabecular_hu / 140, 0.3, 1.1)))
     plain = Bone(base_hu=base, cortex_hu=cortex, waves=waves, offset_hu=0.0, cement=cement, focus=focus)
-    points = interior_points(vertebra)
-    offset = float(_texture(plain, *points).mean()) if points[0].size else 0.0
+    points, _ = interior_points(vertebra)
+    offset = float(_texture(plain, points).mean()) if points[0].size else 0.0
     return Bone(base_hu=base, cortex_hu=cortex, waves=waves, offset_hu=-offset, cement=cement, focus=focus)
 
 
-def interior_points(vertebra: Vertebra) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """A 1 mm lattice over the trabecular interior, in the vertebra's frame; independent of any scan."""
+def interior_points(vertebra: Vertebra) -> tuple[tuple[FloatArray, FloatArray, FloatArray], FloatArray]:
+    """A 1 mm lattice over the trabecular interior, in the vertebra's frame, and its distance to the cortex; independent of any scan."""
     region = body_region(vertebra)
     axes = [np.arange(np.ceil(low), high, 1.0, dtype=np.float32) for low, high in zip(region.low, region.high, strict=True)]
     left, posterior, cranial = np.meshgrid(*axes, indexing="ij")
     radial, axial = body_distances(vertebra, left, posterior, cranial)
-    inside = inner_distance(radial, axial) <= -INTERIOR_MM
-    return left[inside], posterior[inside], cranial[inside]
+    inner = inner_distance(radial, axial)
+    inside = inner <= -INTERIOR_MM
+    return (left[inside], posterior[inside], cranial[inside]), inner[inside]
 
 
-def trabecular_hu(vertebra: Vertebra, bone: Bone, left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> FloatArray:
-    """Noise-free attenuation inside the cortex at points of the frame: texture, the basivertebral vein, a focus, cement."""
-    out = bone.base_hu + bone.offset_hu + _texture(bone, left, posterior, cranial)
+def trabecular_hu(vertebra: Vertebra, bone: Bone, point: tuple[FloatArray, FloatArray, FloatArray], inner: FloatArray) -> FloatArray:
+    """Noise-free attenuation at points of the frame, ``inner`` mm from the cortex: texture, the basivertebral vein, a focus, cement."""
+    left, posterior, cranial = point
+    out = (bone.base_hu + bone.offset_hu + _texture(bone, point)) * (1 + _SUBCORTICAL * np.exp(np.minimum(inner, 0) / _SUBCORTICAL_MM))
     vein = ellipsoid(left, posterior - (vertebra.depth_mm / 2 - 3), cranial, (4.0, 8.0, 1.8))
     out += np.clip(0.5 - vein / 1.5, 0, 1) * (VEIN_HU + 0.3 * bone.base_hu - out)
     for clouds, value in ((bone.focus, FOCUS_HU), (bone.cement, CEMENT_HU)):
@@ -142,13 +144,12 @@ def paint_body(canvas: Canvas, vertebra: Vertebra, bone: Bone, scale: float, lab
 
     def layers(left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> Sequence[Layer]:
         radial, axial = body_distances(vertebra, left, posterior, cranial)
-        inside = trabecular_hu(vertebra, bone, left, posterior, cranial)
         opening = np.minimum(*(rod.distance(left, posterior, cranial) for rod in pedicles))
         cortex = bone.cortex_hu + np.clip(0.5 - (opening + 2.0) / 1.5, 0, 1) * (1.5 * bone.base_hu - bone.cortex_hu)
         outer = smooth_max(radial, axial, 2.0)
         inner = inner_distance(radial, axial)
-        dense = 1 + _SUBCORTICAL * np.exp(np.minimum(inner, 0) / _SUBCORTICAL_MM)
-        return [(outer, np.asarray(cortex, dtype=np.float32)), (inner, np.asarray(inside * dense, dtype=np.float32))]
+        inside = trabecular_hu(vertebra, bone, (left, posterior, cranial), inner)
+        return [(outer, np.asarray(cortex, dtype=np.float32)), (inner, inside)]
 
     canvas.paint(body_region(vertebra), layers, label)
 
@@ -332,7 +333,8 @@ def _processes(vertebra: Vertebra, scale: float) -> list[Capsule]:
     return rods
 
 
-def _texture(bone: Bone, left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> FloatArray:
+def _texture(bone: Bone, point: tuple[FloatArray, FloatArray, FloatArray]) -> FloatArray:
+    left, posterior, cranial = point
     total: FloatArray = np.zeros(np.broadcast_shapes(left.shape, posterior.shape, cranial.shape), dtype=np.float32)
     for wave in bone.waves.tolist():
         total += np.float32(wave[4]) * np.cos(wave[0] * left + wave[1] * posterior + wave[2] * cranial + wave[3])
