@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -48,23 +48,26 @@ class Style:
 
 def wrap(text: str, style: Style, width: int) -> list[str]:
     """Break ``text`` into lines no wider than ``width`` pixels; a word that is too long (a hash) is cut."""
-    lines: list[str] = []
-    current = ""
+    lines: list[list[str]] = [[]]
+    used = 0.0
+    space = _length(" ", style.size, style.bold)
     for word in text.split():
         for piece in _pieces(word, style, width):
-            joined = f"{current} {piece}" if current else piece
-            if current and style.font.getlength(joined) > width:
-                lines.append(current)
-                current = piece
-            else:
-                current = joined
-    if current:
-        lines.append(current)
-    return lines or [""]
+            length = _length(piece, style.size, style.bold)
+            if lines[-1] and used + space + length > width:
+                lines.append([])
+            used = used + space + length if lines[-1] else length
+            lines[-1].append(piece)
+    return [" ".join(line) for line in lines]
+
+
+@lru_cache(maxsize=4096)
+def _length(text: str, size: int, bold: bool) -> float:
+    return font(size, bold=bold).getlength(text)
 
 
 def _pieces(word: str, style: Style, width: int) -> list[str]:
-    if style.font.getlength(word) <= width:
+    if _length(word, style.size, style.bold) <= width:
         return [word]
     pieces: list[str] = []
     current = ""
@@ -130,7 +133,7 @@ class Row:
     rule: bool = True
     padding: int = 6
 
-    @property
+    @cached_property
     def _wrapped(self) -> list[list[str]]:
         return [wrap(cell.text, cell.style, width) for cell, (_, width) in zip(self.cells, self.columns, strict=True)]
 

@@ -173,7 +173,7 @@ def _below(findings: Findings, context: ResultContext, factor: float) -> list[Dr
     small, bold, fine = (style.scaled(factor) for style in (_SMALL, _BOLD, _FINE_PRINT))
     blocks: list[Drawable] = [*table(findings, INNER, factor), Block(lines=(), after=round(10 * factor))]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
-    blocks += [paragraph(line, small, INNER) for line in wording.correction_lines(findings)]
+    blocks += [paragraph(line, small, INNER) for line in (*wording.density_lines(findings), *wording.correction_lines(findings))]
     if findings.level_because:
         blocks.append(paragraph(wording.ascii_text(f"Levels named by: {findings.level_because}"), small, INNER))
     if findings.acquisition is not None:

@@ -87,7 +87,7 @@ def build_segmentation(findings: Findings, source: Source, key: ResultKey, conte
         members = [segment for segment in segments if segment.family == family]
         if members:
             parts.append(_encode(mask[planes], members, slices, (findings, key, context, series_number)))
-    return _merge(parts, slices)
+    return _merge(parts, slices, key)
 
 
 def _encode(
@@ -154,7 +154,7 @@ def _describe(segment: Segment, number: int, model: ModelUsed, key: ResultKey) -
     )
 
 
-def _merge(parts: Sequence[Segmentation], slices: SourceImages) -> Segmentation:
+def _merge(parts: Sequence[Segmentation], slices: SourceImages, key: ResultKey) -> Segmentation:
     """Put families together: segments renumbered in order, frames appended, position indices counted over all frames."""
     descriptions: list[SegmentDescription] = []
     frames: list[Dataset] = []
@@ -178,6 +178,9 @@ def _merge(parts: Sequence[Segmentation], slices: SourceImages) -> Segmentation:
     merged.PixelData = pixel_data
     merged.SharedFunctionalGroupsSequence[0].pop("SegmentIdentificationSequence", None)
     merged.pop("DimensionOrganizationType", None)
+    # highdicom draws this one by chance; a second try must give the same object.
+    for item in (*merged.DimensionOrganizationSequence, *merged.DimensionIndexSequence):
+        item.DimensionOrganizationUID = key.uid("seg dimensions")
     return merged
 
 

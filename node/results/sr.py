@@ -232,7 +232,9 @@ def _sizes(roi: RoiMeasurement) -> list[Measurement]:
         _number(codes.VOLUME, wording.one_decimal(roi.volume_ml), codes.MILLILITRE, method),
     ]
     if roi.vbmd_mg_cm3 is not None:
-        sizes.append(_number(codes.VBMD, wording.whole_hu(roi.vbmd_mg_cm3), codes.MG_PER_CM3, method))
+        density = _number(codes.VBMD, wording.whole_hu(roi.vbmd_mg_cm3), codes.MG_PER_CM3, method)
+        density[0].ContentSequence.append(_text(codes.COMMENT, wording.density_text(roi), RelationshipTypeValues.HAS_PROPERTIES))
+        sizes.append(density)
     return sizes
 
 

@@ -1,5 +1,6 @@
 """Basic Text SR (PS3.3 A.35.1): the same words as the page, for every viewer that shows text. Also how a refusal is told."""
 
+import copy
 from collections.abc import Iterable
 from typing import Final
 
@@ -104,8 +105,7 @@ def _evidence(source: Source) -> list[Dataset]:
     """References to the instances that the text speaks of."""
     evidence = []
     for header in source.evidence:
-        item = Dataset()
-        item.update(source.reference)
+        item = copy.deepcopy(source.reference)
         item.SOPClassUID = header.sop_class_uid
         item.SOPInstanceUID = header.sop_instance_uid
         item.SeriesInstanceUID = header.series_instance_uid

@@ -223,13 +223,32 @@ def level_sentence(vertebra: VertebraFinding, findings: Findings) -> str:
     for kind, values in ((RoiKind.CORE, line.core), (RoiKind.ELLIPSE, line.ellipse)):
         roi = vertebra.roi(kind)
         if roi is not None:
-            density = f", vBMD {one_decimal(roi.vbmd_mg_cm3):.1f} mg/cm3" if roi.vbmd_mg_cm3 is not None else ""
+            density = f", {density_text(roi)}" if roi.vbmd_mg_cm3 is not None else ""
             parts.append(f"{ROI_NAME[kind]} mean {values[0]}, median {values[1]}, SD {values[2]} HU{density}")
     if not parts:
         parts.append("attenuation not measured")
     if vertebra.heights is not None:
         parts.append(f"heights anterior/middle/posterior {'/'.join(line.heights)} mm")
     return " | ".join([f"{line.name}: {line.verdict}", *parts, *(f"WARNING {w}" for w in line.warnings)])
+
+
+def density_text(roi: RoiMeasurement) -> str:
+    """A calibrated density with its phantom, a quantity of its own: ``vBMD 101 mg/cm3 (K2HPO4, phantom of 2026-01-02)``."""
+    if roi.vbmd_mg_cm3 is None:
+        return "no vBMD: no calibration for this scanner and tube voltage"
+    return ascii_text(f"vBMD {whole_hu(roi.vbmd_mg_cm3)} mg/cm3 ({roi.vbmd_calibration or 'calibration not named'})")
+
+
+def density_lines(findings: Findings) -> list[str]:
+    """Calibrated densities of all bodies, one line per region; none without a calibration."""
+    lines = []
+    for kind in RoiKind:
+        measured = [(v, roi) for v in findings.vertebrae if (roi := v.roi(kind)) is not None and roi.vbmd_mg_cm3 is not None]
+        if measured:
+            values = ", ".join(f"{short_level_name(v)} {whole_hu(roi.vbmd_mg_cm3 or 0.0)}" for v, roi in measured)
+            calibration = measured[0][1].vbmd_calibration or "calibration not named"
+            lines.append(ascii_text(f"vBMD of the {ROI_NAME[kind]}, mg/cm3: {values} ({calibration}). Not a DXA value."))
+    return lines
 
 
 def acquisition_text(acquisition: Acquisition, *, with_description: bool = True) -> str:

@@ -103,6 +103,11 @@ def _stamp_time(datasets: Iterable[Dataset]) -> None:
             setattr(dataset, keyword, now.strftime("%Y%m%d"))
         for keyword in ("ContentTime", "InstanceCreationTime", "SeriesTime"):
             setattr(dataset, keyword, now.strftime("%H%M%S"))
+        for item in dataset.get("ContributingEquipmentSequence", []):
+            if "ContributionDateTime" in item:
+                item.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
+        if "TimeOfSecondaryCapture" in dataset:
+            dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
 
 
 def _save(kind: ResultKind, dataset: Dataset, source: Source, context: ResultContext, out_dir: Path) -> ResultObject:
