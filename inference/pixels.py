@@ -9,7 +9,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from inference.errors import ReasonCode, Refusal
-from inference.tolerant import READ_ERRORS, read_dataset, tolerant
+from inference.tolerant import READ_ERRORS, read_dataset, text_of, tolerant
 
 PIXEL_KEYWORDS = (
     "SOPClassUID",
@@ -63,19 +63,25 @@ def stored_pixels(dataset: Dataset, name: str) -> NDArray[Any]:
     Raises
     ------
     Refusal
-        ``NOT_AN_IMAGE`` without pixel data; ``UNREADABLE_PIXELS`` where they are truncated, damaged, or in a transfer syntax that no
+        ``NOT_AN_IMAGE`` without pixel data; ``UNREADABLE_PIXELS`` where they are cut short, damaged, or in a transfer syntax that no
         installed decoder reads. The transfer syntax is named.
     """
+    with tolerant():
+        return _stored_pixels(dataset, name)
+
+
+def _stored_pixels(dataset: Dataset, name: str) -> NDArray[Any]:
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        if "Rows" in dataset or "SOPClassUID" not in dataset:  # pydicom drops what precedes an encapsulated frame that is cut short
+            raise Refusal(ReasonCode.UNREADABLE_PIXELS, f"{name} holds no complete pixel data: the file was cut short.")
         raise Refusal(ReasonCode.NOT_AN_IMAGE, f"{name} has no pixel data.")
     syntax = transfer_syntax(dataset)
     said = f"{syntax.name} ({syntax})" if syntax else "no transfer syntax stated"
     try:
-        with tolerant():
-            _check_length(dataset, syntax, name)
-            if not getattr(dataset.file_meta, "TransferSyntaxUID", None):
-                dataset.file_meta.TransferSyntaxUID = syntax
-            return pixel_array(dataset, raw=True)
+        _check_length(dataset, syntax, name)
+        if not getattr(dataset.file_meta, "TransferSyntaxUID", None):
+            dataset.file_meta.TransferSyntaxUID = syntax
+        return pixel_array(dataset, raw=True)
     except READ_ERRORS as error:
         first_line = str(error).splitlines()[0].rstrip(".: ") if str(error) else type(error).__name__
         raise Refusal(ReasonCode.UNREADABLE_PIXELS, f"The pixel data of {name} cannot be decoded ({said}): {first_line}.") from error
@@ -83,9 +89,10 @@ def stored_pixels(dataset: Dataset, name: str) -> NDArray[Any]:
 
 def transfer_syntax(dataset: Dataset) -> UID:
     """The transfer syntax of the File Meta Information, or, without one, that which the data set was parsed as."""
-    stated = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-    if stated:
-        return UID(str(stated))
+    with tolerant():
+        stated = text_of(dataset.file_meta, "TransferSyntaxUID") if hasattr(dataset, "file_meta") else ""
+        if stated:
+            return UID(stated)
     implicit, little = dataset.original_encoding
     if implicit:
         return UID("1.2.840.10008.1.2")
@@ -94,7 +101,8 @@ def transfer_syntax(dataset: Dataset) -> UID:
 
 def is_lossy(dataset: Dataset) -> bool:
     """Whether the image was ever compressed with loss (PS3.3 C.7.6.1.1.5): stated in the data set, or by its transfer syntax."""
-    return str(dataset.get("LossyImageCompression", "") or "") == "01" or str(transfer_syntax(dataset)) in _LOSSY_SYNTAXES
+    with tolerant():
+        return text_of(dataset, "LossyImageCompression") == "01" or str(transfer_syntax(dataset)) in _LOSSY_SYNTAXES
 
 
 def _check_length(dataset: Dataset, syntax: UID, name: str) -> None:

@@ -1,18 +1,15 @@
 """Reading DICOM files from disk: headers as plain data, studies out of loose files. Imports pydicom alone, never torch or SimpleITK."""
 
-import logging
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.multival import MultiValue
 
 from inference.errors import ReasonCode, Refusal
 from inference.findings import Reason, SkippedFile
 from inference.identity import SERIES_IDENTITY, STUDY_IDENTITY, check_identity, derived_study_uid, derived_uid
-from inference.tolerant import READ_ERRORS, read_dataset, tolerant
+from inference.tolerant import integer_of, number_of, read_dataset, text_of, tolerant, vector_of
 
 __all__ = [
     "HEADER_KEYWORDS",
@@ -24,8 +21,6 @@ __all__ = [
     "read_header",
     "read_headers",
 ]
-
-log = logging.getLogger(__name__)
 
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR (PS3.3 F.3.2.1)."""
@@ -189,66 +184,66 @@ def header_of(dataset: Dataset, path: Path | None = None) -> InstanceHeader:
 def _header_of(dataset: Dataset, path: Path | None) -> InstanceHeader:
     name = path.name if path else "the instance"
     meta = getattr(dataset, "file_meta", None) or Dataset()
-    sop_class = _text(dataset, "SOPClassUID") or _text(meta, "MediaStorageSOPClassUID")
+    sop_class = text_of(dataset, "SOPClassUID") or text_of(meta, "MediaStorageSOPClassUID")
     if sop_class == MEDIA_STORAGE_DIRECTORY:
         raise Refusal(ReasonCode.NOT_AN_IMAGE, f"{name} is a DICOMDIR, the table of contents of a medium.")
-    sop_instance = _text(dataset, "SOPInstanceUID") or _text(meta, "MediaStorageSOPInstanceUID")
-    modality = _text(dataset, "Modality")
+    sop_instance = text_of(dataset, "SOPInstanceUID") or text_of(meta, "MediaStorageSOPInstanceUID")
+    modality = text_of(dataset, "Modality")
     for value, what in ((sop_class, "SOP Class UID"), (sop_instance, "SOP Instance UID"), (modality, "Modality")):
         if not value:
             raise Refusal(ReasonCode.IDENTITY_MISSING, f"{name} has no {what}.")
-    study, series = _text(dataset, "StudyInstanceUID"), _text(dataset, "SeriesInstanceUID")
-    derived = not (study and series and _text(dataset, "SOPInstanceUID"))
-    study = study or derived_study_uid({key: _text(dataset, key) for key in STUDY_IDENTITY})
-    series = series or derived_uid("series", {"StudyInstanceUID": study, **{key: _text(dataset, key) for key in SERIES_IDENTITY}})
-    image_type = _text(dataset, "ImageType")
+    study, series = text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID")
+    derived = not (study and series and text_of(dataset, "SOPInstanceUID"))
+    study = study or derived_study_uid({key: text_of(dataset, key) for key in STUDY_IDENTITY})
+    series = series or derived_uid("series", {"StudyInstanceUID": study, **{key: text_of(dataset, key) for key in SERIES_IDENTITY}})
+    image_type = text_of(dataset, "ImageType")
     return InstanceHeader(
         path=path,
         sop_instance_uid=sop_instance,
         sop_class_uid=sop_class,
         series_instance_uid=series,
         study_instance_uid=study,
-        transfer_syntax_uid=_text(meta, "TransferSyntaxUID"),
+        transfer_syntax_uid=text_of(meta, "TransferSyntaxUID"),
         uids_derived=derived,
         modality=modality,
         image_type=tuple(part.strip() for part in image_type.split("\\")) if image_type else (),
-        patient_id=_text(dataset, "PatientID"),
-        patient_name=_text(dataset, "PatientName"),
-        patient_birth_date=_text(dataset, "PatientBirthDate"),
-        patient_sex=_text(dataset, "PatientSex"),
-        patient_species=_text(dataset, "PatientSpeciesDescription"),
-        accession_number=_text(dataset, "AccessionNumber"),
-        study_date=_text(dataset, "StudyDate"),
-        study_description=_text(dataset, "StudyDescription"),
-        series_description=_text(dataset, "SeriesDescription"),
-        series_number=_integer(dataset, "SeriesNumber"),
-        instance_number=_integer(dataset, "InstanceNumber"),
-        protocol_name=_text(dataset, "ProtocolName"),
-        performed_procedure_step_description=_text(dataset, "PerformedProcedureStepDescription"),
-        body_part_examined=_text(dataset, "BodyPartExamined"),
-        view_position=_text(dataset, "ViewPosition"),
-        laterality=_text(dataset, "Laterality"),
-        photometric_interpretation=_text(dataset, "PhotometricInterpretation"),
-        presentation_intent_type=_text(dataset, "PresentationIntentType"),
-        manufacturer=_text(dataset, "Manufacturer"),
-        manufacturer_model_name=_text(dataset, "ManufacturerModelName"),
-        rows=_integer(dataset, "Rows"),
-        columns=_integer(dataset, "Columns"),
-        number_of_frames=_integer(dataset, "NumberOfFrames"),
-        burned_in_annotation=_text(dataset, "BurnedInAnnotation"),
-        acquisition_number=_integer(dataset, "AcquisitionNumber"),
-        acquisition_time=_text(dataset, "AcquisitionTime"),
-        convolution_kernel=_text(dataset, "ConvolutionKernel"),
-        contrast_bolus_agent=_text(dataset, "ContrastBolusAgent"),
-        kvp=_number(dataset, "KVP"),
-        slice_thickness_mm=_number(dataset, "SliceThickness"),
-        image_position=_vector(dataset, "ImagePositionPatient", 3),
-        image_orientation=_vector(dataset, "ImageOrientationPatient", 6),
-        pixel_spacing_mm=_vector(dataset, "PixelSpacing", 2),
-        rescale_slope=_number(dataset, "RescaleSlope"),
-        rescale_intercept=_number(dataset, "RescaleIntercept"),
-        rescale_type=_text(dataset, "RescaleType"),
-        lossy_image_compression=_text(dataset, "LossyImageCompression"),
+        patient_id=text_of(dataset, "PatientID"),
+        patient_name=text_of(dataset, "PatientName"),
+        patient_birth_date=text_of(dataset, "PatientBirthDate"),
+        patient_sex=text_of(dataset, "PatientSex"),
+        patient_species=text_of(dataset, "PatientSpeciesDescription"),
+        accession_number=text_of(dataset, "AccessionNumber"),
+        study_date=text_of(dataset, "StudyDate"),
+        study_description=text_of(dataset, "StudyDescription"),
+        series_description=text_of(dataset, "SeriesDescription"),
+        series_number=integer_of(dataset, "SeriesNumber"),
+        instance_number=integer_of(dataset, "InstanceNumber"),
+        protocol_name=text_of(dataset, "ProtocolName"),
+        performed_procedure_step_description=text_of(dataset, "PerformedProcedureStepDescription"),
+        body_part_examined=text_of(dataset, "BodyPartExamined"),
+        view_position=text_of(dataset, "ViewPosition"),
+        laterality=text_of(dataset, "Laterality"),
+        photometric_interpretation=text_of(dataset, "PhotometricInterpretation"),
+        presentation_intent_type=text_of(dataset, "PresentationIntentType"),
+        manufacturer=text_of(dataset, "Manufacturer"),
+        manufacturer_model_name=text_of(dataset, "ManufacturerModelName"),
+        rows=integer_of(dataset, "Rows"),
+        columns=integer_of(dataset, "Columns"),
+        number_of_frames=integer_of(dataset, "NumberOfFrames"),
+        burned_in_annotation=text_of(dataset, "BurnedInAnnotation"),
+        acquisition_number=integer_of(dataset, "AcquisitionNumber"),
+        acquisition_time=text_of(dataset, "AcquisitionTime"),
+        convolution_kernel=text_of(dataset, "ConvolutionKernel"),
+        contrast_bolus_agent=text_of(dataset, "ContrastBolusAgent"),
+        kvp=number_of(dataset, "KVP"),
+        slice_thickness_mm=number_of(dataset, "SliceThickness"),
+        image_position=vector_of(dataset, "ImagePositionPatient", 3),
+        image_orientation=vector_of(dataset, "ImageOrientationPatient", 6),
+        pixel_spacing_mm=vector_of(dataset, "PixelSpacing", 2),
+        rescale_slope=number_of(dataset, "RescaleSlope"),
+        rescale_intercept=number_of(dataset, "RescaleIntercept"),
+        rescale_type=text_of(dataset, "RescaleType"),
+        lossy_image_compression=text_of(dataset, "LossyImageCompression"),
     )
 
 
@@ -275,49 +270,3 @@ def group_studies(headers: Iterable[InstanceHeader]) -> dict[str, tuple[Instance
     for header in headers:
         studies.setdefault(header.study_instance_uid, []).append(header)
     return {uid: tuple(found) for uid, found in studies.items()}
-
-
-def _value(dataset: Dataset, keyword: str) -> object:
-    """An attribute's value, or None where it is absent, empty or cannot be decoded."""
-    try:
-        return dataset.get(keyword)
-    except READ_ERRORS as error:
-        log.debug("%s cannot be decoded and counts as absent: %s", keyword, error)
-        return None
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = _value(dataset, keyword)
-    if value is None:
-        return ""
-    if isinstance(value, (MultiValue, list)):
-        return "\\".join(str(part).strip(" \0") for part in value)
-    return str(value).strip(" \0")
-
-
-def _number(dataset: Dataset, keyword: str) -> float | None:
-    value = _value(dataset, keyword)
-    if isinstance(value, (MultiValue, list)) or value is None:
-        return None
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _integer(dataset: Dataset, keyword: str) -> int | None:
-    number = _number(dataset, keyword)
-    return int(number) if number is not None and number.is_integer() else None
-
-
-def _vector(dataset: Dataset, keyword: str, size: int) -> tuple[float, ...]:
-    """``size`` finite numbers, or nothing: half a position is no position."""
-    value = _value(dataset, keyword)
-    if not isinstance(value, (MultiValue, list)) or len(value) != size:
-        return ()
-    try:
-        numbers = tuple(float(str(part)) for part in value)
-    except ValueError:
-        return ()
-    return numbers if all(math.isfinite(number) for number in numbers) else ()

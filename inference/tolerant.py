@@ -1,6 +1,7 @@
 """Opening DICOM files that break the standard: pydicom's complaints become log lines, its exceptions become refusals."""
 
 import logging
+import math
 import struct
 import threading
 import warnings
@@ -12,6 +13,7 @@ from typing import TextIO
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
 
 from inference.errors import ReasonCode, Refusal
 
@@ -119,3 +121,52 @@ def _starts_as_data_set(start: bytes) -> bool:
         if explicit or length <= 1024:
             return True
     return False
+
+
+def value_of(dataset: Dataset, keyword: str) -> object:
+    """An attribute's value, or None where it is absent, empty or cannot be decoded. To be called within :func:`tolerant`."""
+    try:
+        return dataset.get(keyword)
+    except READ_ERRORS as error:
+        log.debug("%s cannot be decoded and counts as absent: %s", keyword, error)
+        return None
+
+
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """An attribute as text without padding, several values joined by a backslash; empty where there is none."""
+    value = value_of(dataset, keyword)
+    if value is None:
+        return ""
+    if isinstance(value, (MultiValue, list)):
+        return "\\".join(str(part).strip(" \0") for part in value)
+    return str(value).strip(" \0")
+
+
+def number_of(dataset: Dataset, keyword: str) -> float | None:
+    """A single finite number, or None."""
+    value = value_of(dataset, keyword)
+    if isinstance(value, (MultiValue, list)) or value is None:
+        return None
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def integer_of(dataset: Dataset, keyword: str) -> int | None:
+    """A single whole number, or None."""
+    number = number_of(dataset, keyword)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def vector_of(dataset: Dataset, keyword: str, size: int) -> tuple[float, ...]:
+    """``size`` finite numbers, or nothing: half a position is no position."""
+    value = value_of(dataset, keyword)
+    if not isinstance(value, (MultiValue, list)) or len(value) != size:
+        return ()
+    try:
+        numbers = tuple(float(str(part)) for part in value)
+    except ValueError:
+        return ()
+    return numbers if all(math.isfinite(number) for number in numbers) else ()

@@ -1,3 +1,5 @@
+import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +8,7 @@ from pydicom import dcmread
 
 from inference.errors import ReasonCode, Refusal
 from inference.pixels import is_lossy, read_with_pixels, stored_pixels, transfer_syntax
+from inference.reading import read_header
 from tests.real.studies import INTERCEPT_HU, write_ct
 
 pytestmark = pytest.mark.unit
@@ -62,6 +65,10 @@ def test_no_pixel_data_is_no_image(one_slice: Path) -> None:
     del dataset.PixelData
     with pytest.raises(Refusal) as refused:
         stored_pixels(dataset, "one")
+    assert refused.value.code is ReasonCode.UNREADABLE_PIXELS, "it has a matrix, so pixels were lost"
+    del dataset.Rows
+    with pytest.raises(Refusal) as refused:
+        stored_pixels(dataset, "one")
     assert refused.value.code is ReasonCode.NOT_AN_IMAGE
 
 
@@ -103,3 +110,25 @@ def test_subsampled_colour_needs_two_thirds_of_the_bytes(one_slice: Path) -> Non
     dataset.PixelData = bytes(94)
     with pytest.raises(Refusal, match="94 of 96 bytes"):
         stored_pixels(dataset, "colour")
+
+
+def test_no_damage_gets_past_as_anything_but_a_refusal(one_slice: Path) -> None:
+    """Random bytes anywhere in the file: it is read or refused, never a traceback, a warning or a hang."""
+    whole = one_slice.read_bytes()
+    chance = random.Random(20260102)
+    outcomes: Counter[str] = Counter()
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 12)):
+            damaged[chance.randrange(128, len(damaged))] = chance.randrange(256)
+        one_slice.write_bytes(damaged[: chance.randrange(140, len(damaged))] if chance.random() < 0.3 else damaged)
+        try:
+            read_header(one_slice)
+            stored_pixels(read_with_pixels(one_slice), one_slice.name)
+        except Refusal as refusal:
+            outcomes[refusal.code] += 1
+        else:
+            outcomes["read"] += 1
+    assert outcomes["read"] > 20
+    assert outcomes[ReasonCode.UNREADABLE_PIXELS] > 20
+    assert len(outcomes) >= 4

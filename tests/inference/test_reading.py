@@ -104,6 +104,14 @@ def test_text_where_a_number_belongs_counts_as_absent(tmp_path: Path, wrong: byt
     assert header.pixel_spacing_mm == (0.7, 0.8)
 
 
+def test_a_value_that_pydicom_cannot_decode_counts_as_absent(tmp_path: Path) -> None:
+    dataset = ct_dataset()
+    dataset.SeriesNumber = 734512
+    path = save(dataset, tmp_path / "one.dcm")
+    path.write_bytes(path.read_bytes().replace(b"734512", b"seven!"))
+    assert read_header(path).series_number is None
+
+
 def test_empty_sop_uids_come_from_the_file_meta(tmp_path: Path) -> None:
     dataset = ct_dataset()
     path = save(dataset, tmp_path / "one.dcm")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from scipy import ndimage
 
 from inference.ct.series import LoadedSeries, SeriesChoice, choose_series, load_series
@@ -224,6 +225,21 @@ def test_transfer_syntaxes_that_are_named_and_refused(name: str, uid: str) -> No
         stored_pixels(dataset, path.name)
     assert refused.value.code is ReasonCode.UNREADABLE_PIXELS
     assert f"({uid})" in refused.value.text
+
+
+@pytest.mark.parametrize("fraction", [0.6, 0.999])
+@pytest.mark.parametrize("name", [name for name in SYNTAXES if ".4." in name])
+def test_compressed_pixels_cut_short_are_never_half_an_image(name: str, fraction: float, tmp_path: Path) -> None:
+    path = in_syntax(name)
+    dataset = read_with_pixels(path)
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[: int(len(frame) * fraction)]])
+    cut_file = tmp_path / "cut.dcm"
+    cut_file.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
+    for damaged in (dataset, read_with_pixels(cut_file)):
+        with pytest.raises(Refusal) as refused:
+            stored_pixels(damaged, "cut.dcm")
+        assert refused.value.code is ReasonCode.UNREADABLE_PIXELS
 
 
 def test_eight_bit_jpeg_is_read_and_known_to_be_lossy() -> None:

@@ -1,12 +1,11 @@
 """Stored values to Hounsfield units, and whether the result can be a patient."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
 from inference.errors import ReasonCode, Refusal
+from inference.tolerant import integer_of, number_of, tolerant
 
 FILL_HU = -1024
 """Written where the scanner measured nothing: padding, and outside a resampled field of view."""
@@ -27,13 +26,15 @@ def attenuation_hu(stored: NDArray[np.integer], dataset: Dataset, name: str, out
     Refusal
         ``RESCALE_MISSING`` without slope and intercept; ``IMPLAUSIBLE_HU`` where the slope is 0, negative or too coarse.
     """
-    slope, intercept = _rescale(dataset, name)
+    with tolerant():
+        slope, intercept = _rescale(dataset, name)
     if slope == 1.0 and intercept.is_integer():
         values = stored.astype(np.int32)
         values += int(intercept)
     else:
         values = np.rint(stored.astype(np.float64) * slope + intercept)
-    padding = _padding(stored, dataset, slope, intercept)
+    with tolerant():
+        padding = _padding(stored, dataset, slope, intercept)
     np.clip(values, FILL_HU, _LIMITS.max, out=values)
     if padding is not None:
         values[padding] = FILL_HU
@@ -41,23 +42,21 @@ def attenuation_hu(stored: NDArray[np.integer], dataset: Dataset, name: str, out
 
 
 def _rescale(dataset: Dataset, name: str) -> tuple[float, float]:
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    slope, intercept = number_of(dataset, "RescaleSlope"), number_of(dataset, "RescaleIntercept")
     if slope is None or intercept is None:
         why = "a Modality LUT, which is not read" if "ModalityLUTSequence" in dataset else "no Rescale Slope and Intercept"
         raise Refusal(ReasonCode.RESCALE_MISSING, f"{name} has {why}: its values are not known to be HU.")
-    slope, intercept = float(slope), float(intercept)
-    if not (math.isfinite(intercept) and 0 < slope <= MAX_STEP_HU):
+    if not 0 < slope <= MAX_STEP_HU:
         raise Refusal(ReasonCode.IMPLAUSIBLE_HU, f"{name}: Rescale Slope {slope:g}, so one grey level is no usable step in HU.")
     return slope, intercept
 
 
 def _padding(stored: NDArray[np.integer], dataset: Dataset, slope: float, intercept: float) -> NDArray[np.bool_] | None:
     """Where the scanner filled in; None where nothing has to change."""
-    value = dataset.get("PixelPaddingValue")
-    if not isinstance(value, int):
+    value, limit = integer_of(dataset, "PixelPaddingValue"), integer_of(dataset, "PixelPaddingRangeLimit")
+    if value is None:
         return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = sorted(_as_stored(int(end), stored.dtype) for end in (value, limit if isinstance(limit, int) else value))
+    ends = sorted(_as_stored(end, stored.dtype) for end in (value, value if limit is None else limit))
     if ends[1] * slope + intercept > _TISSUE_PADDING_HU and ends[1] * slope + intercept < _LIMITS.max // 2:
         return None
     return np.asarray((stored >= ends[0]) & (stored <= ends[1]), dtype=np.bool_)
