@@ -45,6 +45,9 @@ _LOSSY_SYNTAXES = frozenset(
     "1.2.840.10008.1.2.4." + tail for tail in ("50", "51", "53", "55", "81", "91", "93", "100", "101", "102", "103", "112", "203")
 )
 
+_JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
+_END_OF_IMAGE = b"\xff\xd9"
+
 
 def read_with_pixels(path: Path, keywords: tuple[str, ...] = PIXEL_KEYWORDS) -> Dataset:
     """Read a file with its (still encoded) pixel data.
@@ -106,7 +109,9 @@ def is_lossy(dataset: Dataset) -> bool:
 
 
 def _check_length(dataset: Dataset, syntax: UID, name: str) -> None:
-    """Native pixel data must be as long as the matrix says; pydicom pads or raises depending on its settings."""
+    """Native pixel data must be as long as the matrix says (pydicom pads or raises, by its settings); JPEG-LS must end."""
+    if syntax in _JPEG_LS and _END_OF_IMAGE not in dataset.PixelData[-64:]:  # the decoder would find out too, after ten seconds
+        raise Refusal(ReasonCode.UNREADABLE_PIXELS, f"The pixel data of {name} are truncated: the last frame ({syntax.name}) has no end.")
     if syntax.is_encapsulated or "PixelData" not in dataset:
         return
     count = (
