@@ -68,6 +68,9 @@ def build_report(
     if images is None or slices is None:
         raise ValueError("a measurement report needs masks and source slices")
     bodies = [segment for segment in plan_segments(findings, slices) if segment.family == "body"]
+    # Viewers open a report on its first group.
+    reported = wording.reported_vertebra(findings)
+    bodies.sort(key=lambda segment: segment.vertebra is not reported)
     algorithm = equipment.algorithm_identification(findings.models[0], context)
     groups: list[_Group] = []
     for segment in bodies:

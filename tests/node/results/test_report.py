@@ -48,10 +48,11 @@ def test_every_body_has_numbers_and_an_outline_under_one_tracking_uid(report: hd
     numbers = report.content.get_volumetric_roi_measurement_groups()
     drawn = report.content.get_planar_roi_measurement_groups()
     segmentation = hd.seg.segread(written.objects[0].path)
-    assert [g.tracking_identifier for g in numbers] == ["T12, excluded", "L1", "L2"]
+    assert [g.tracking_identifier for g in numbers] == ["L1", "T12, excluded", "L2"], "the level that carries the band comes first"
     assert [g.tracking_uid for g in numbers] == [g.tracking_uid for g in drawn]
-    assert [g.tracking_uid for g in numbers] == [d.TrackingUID for d in segmentation.SegmentSequence[:3]]
-    for group, description in zip(numbers, segmentation.SegmentSequence, strict=False):
+    described = [segmentation.SegmentSequence[index] for index in (1, 0, 2)]
+    assert [g.tracking_uid for g in numbers] == [d.TrackingUID for d in described]
+    for group, description in zip(numbers, described, strict=True):
         reference = _children(group[0], "Referenced Segment")[0].ReferencedSOPSequence[0]
         assert reference.ReferencedSOPInstanceUID == segmentation.SOPInstanceUID
         assert reference.ReferencedSegmentNumber == description.SegmentNumber
@@ -59,7 +60,7 @@ def test_every_body_has_numbers_and_an_outline_under_one_tracking_uid(report: hd
 
 
 def test_the_reported_number_comes_first_and_no_digit_is_made_up(report: hd.sr.Comprehensive3DSR) -> None:
-    group = report.content.get_volumetric_roi_measurement_groups()[1][0]
+    group = report.content.get_volumetric_roi_measurement_groups()[0][0]
     attenuation = "Attenuation Coefficient"
     assert _numbers(group) == [
         (attenuation, "97 [hnsf'U]", "Median"),
@@ -79,7 +80,7 @@ def test_the_reported_number_comes_first_and_no_digit_is_made_up(report: hd.sr.C
 
 
 def test_an_excluded_level_says_why_and_hides_its_attenuation_from_overlays(report: hd.sr.Comprehensive3DSR) -> None:
-    group = report.content.get_volumetric_roi_measurement_groups()[0][0]
+    group = report.content.get_volumetric_roi_measurement_groups()[1][0]
     assert _children(group, "Use of this level")[0].ConceptCodeSequence[0].CodeMeaning == "Measured but excluded"
     assert _texts(group, "Reason") == ["NOT_WHOLE: The body is cut by the upper border."]
     names = [name for name, _, _ in _numbers(group)]
@@ -90,11 +91,11 @@ def test_an_excluded_level_says_why_and_hides_its_attenuation_from_overlays(repo
 def test_a_warning_stands_in_the_group_of_its_number(report: hd.sr.Comprehensive3DSR) -> None:
     groups = report.content.get_volumetric_roi_measurement_groups()
     assert _texts(groups[2][0], "Warning") == ["WEAK_DISC: The disc below is hardly seen."]
-    assert _texts(groups[1][0], "Warning") == []
+    assert _texts(groups[0][0], "Warning") == []
 
 
 def test_the_outline_runs_around_the_body_on_its_middle_slice(example: Example, report: hd.sr.Comprehensive3DSR) -> None:
-    group = report.content.get_planar_roi_measurement_groups()[1]
+    group = report.content.get_planar_roi_measurement_groups()[0]
     region = group.roi
     assert region is not None
     assert region.graphic_type is hd.sr.GraphicTypeValues.POLYLINE
@@ -178,7 +179,7 @@ def test_corrections_and_densities_stand_beside_the_measured_value(example: Exam
     derived = _children(report, "Derived Imaging Measurements")[0]
     assert [value for _, value, _ in _numbers(derived)] == ["97 [hnsf'U]", "75 [hnsf'U]"]
     assert "the band uses the measured value" in _texts(derived.ContentSequence[1], "Comment")[0]
-    group = report.content.get_volumetric_roi_measurement_groups()[1][0]
+    group = report.content.get_volumetric_roi_measurement_groups()[0][0]
     density = _children(group, "Volumetric bone mineral density by CT (not DXA)")[0]
     assert density.MeasuredValueSequence[0].NumericValue == 101
     assert _texts(density, "Comment") == ["vBMD 101 mg/cm3 (K2HPO4, phantom A)"]
