@@ -56,17 +56,17 @@ def _padding(stored: NDArray[np.integer], dataset: Dataset, slope: float, interc
     value, limit = integer_of(dataset, "PixelPaddingValue"), integer_of(dataset, "PixelPaddingRangeLimit")
     if value is None:
         return None
-    ends = sorted(_as_stored(end, stored.dtype) for end in (value, value if limit is None else limit))
+    bits = min(integer_of(dataset, "BitsStored") or 16, stored.dtype.itemsize * 8)
+    ends = sorted(_as_stored(end, bits, signed=stored.dtype.kind == "i") for end in (value, value if limit is None else limit))
     if ends[1] * slope + intercept > _TISSUE_PADDING_HU and ends[1] * slope + intercept < _LIMITS.max // 2:
         return None
     return np.asarray((stored >= ends[0]) & (stored <= ends[1]), dtype=np.bool_)
 
 
-def _as_stored(value: int, dtype: np.dtype[np.integer]) -> int:
-    """The padding value as the pixels hold it: US 63536 is SS -2000, and senders confuse the two."""
-    bits = dtype.itemsize * 8
+def _as_stored(value: int, bits: int, *, signed: bool) -> int:
+    """The padding value as the decoded pixels hold it: US 63536 is SS -2000, and senders confuse the two."""
     value &= (1 << bits) - 1
-    return value - (1 << bits) if dtype.kind == "i" and value >= 1 << (bits - 1) else value
+    return value - (1 << bits) if signed and value >> (bits - 1) else value
 
 
 def check_plausible(hu: NDArray[np.int16]) -> None:

@@ -233,6 +233,8 @@ def test_rescale_and_padding(stored: list[int], attributes: dict[str, object], e
 
 def test_unsigned_padding_is_compared_as_stored() -> None:
     assert rescale([63536, 1024], "uint16", PixelPaddingValue=-2000) == [-1024, 0]
+    assert rescale([-2000, 1024], "int16", PixelPaddingValue=-2000, BitsStored=12) == [-1024, 0]
+    assert rescale([16, 1024], "uint16", PixelPaddingValue=61456, BitsStored=12) == [-1024, 0], "the decoder masks unused bits"
 
 
 @pytest.mark.parametrize(
