@@ -14,6 +14,7 @@ class Scheduler:
     """Calls functions again and again, each never twice at once; ticks that were missed are not made up for."""
 
     def __init__(self) -> None:
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it tells of every tick
         defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         self._scheduler = BackgroundScheduler(timezone="UTC", job_defaults=defaults)
 

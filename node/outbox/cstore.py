@@ -64,11 +64,11 @@ def send(destination: Destination, calling_ae_title: str, items: Sequence[Item])
     if not readable:
         return
     with _association(destination, calling_ae_title, readable) as association:
-        exists = association.is_established
         for item, syntax in readable:
-            if exists and not association.is_established:
-                return  # the object before broke it; those that follow are not to blame
-            yield _send_one(association, item, syntax, destination)
+            sent = _send_one(association, item, syntax, destination)
+            yield sent
+            if sent.status is None and isinstance(sent.error, DeliveryError):
+                return  # the association is gone; the objects that follow are not to blame
 
 
 def classify(status: int, comment: str) -> tuple[str | None, OsteonError | None]:

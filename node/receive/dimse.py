@@ -41,13 +41,16 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
     uid.ExplicitVRBigEndian,
     uid.RLELossless,
     *uid.JPEGTransferSyntaxes,
+    *(f"1.2.840.10008.1.2.4.{number}" for number in (52, 53, 54, 55, 56, 58, 59, 60, 61, 62, 63, 64, 65, 66)),
     *uid.JPEGLSTransferSyntaxes,
     *uid.JPEG2000TransferSyntaxes,
     uid.HTJ2KLossless,
     uid.HTJ2KLosslessRPCL,
     uid.HTJ2K,
 )
-"""What is accepted for every storage SOP class. Not video, and not JPIP: there the pixels would stay with the sender."""
+"""What is accepted for every storage SOP class, the retired JPEG processes (PS3.5-2001 10.4) too: an archive may hold nothing else, and
+a recorded refusal by the workflow says more than a refused context. Not video, and not JPIP: there the pixels would stay with the sender.
+"""
 
 
 class Status(IntEnum):
@@ -110,7 +113,7 @@ class DimseReceiver:
         """
         handlers = [
             (evt.EVT_CONN_OPEN, _without_delay),
-            (evt.EVT_CONN_CLOSE, _end_a_probe),
+            (evt.EVT_CONN_CLOSE, _connection_closed),
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_REJECTED, self._full),
@@ -267,11 +270,15 @@ def _without_delay(event: Any) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _end_a_probe(event: Any) -> None:
-    """A connection that closes before it asked for an association, as a load balancer's probes do, ends now.
+def _connection_closed(event: Any) -> None:
+    """Free what a connection held, as soon as it closes.
 
-    pynetdicom would keep its threads waiting for the request until the ACSE timeout, and count it among the open associations.
+    pynetdicom leaves the socket open where the peer hung up first; and where no association had been asked for, as by the probes of a
+    load balancer, it waits for the request until the ACSE timeout and counts the connection among the open associations.
     """
+    connection = event.assoc.dul.socket.socket
+    if connection is not None:
+        connection.close()
     if event.assoc.requestor.primitive is None:
         event.assoc.dul.to_user_queue.put(None)
 

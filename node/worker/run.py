@@ -80,9 +80,9 @@ class Runner:
     def _publish(self, claim: Claim, processed: ProcessedStudy, temporary: Path) -> tuple[ProcessedStudy, Path]:
         """Make the files durable and give them their place. The number of the attempt keeps two workers apart."""
         study = self.config.storage.results.absolute() / safe_name(claim.study_uid)
-        place = study / f"run-{claim.run}-{claim.attempt}"
         try:
             study.mkdir(parents=True, exist_ok=True)
+            place = _free(study / f"run-{claim.run}-{claim.attempt}")
             for path in temporary.rglob("*"):
                 _sync(path)
             _sync(temporary)
@@ -168,6 +168,16 @@ def _targets(claim: Claim, config: Config) -> tuple[dict[str, tuple[ResultKind, 
     kinds = {destination.name: destination.send for destination in config.destinations}
     names = claim.decision.destinations
     return {name: kinds[name] for name in names if name in kinds}, tuple(name for name in names if name not in kinds)
+
+
+def _free(place: Path) -> Path:
+    """The place, or the next that is free: after the loss of a ledger its numbers begin again."""
+    number = 1
+    candidate = place
+    while candidate.exists():
+        number += 1
+        candidate = place.with_name(f"{place.name}.{number}")
+    return candidate
 
 
 def _sync(path: Path) -> None:
