@@ -202,3 +202,12 @@ def test_refusal_of_many_reasons_stays_short() -> None:
 
 def test_no_images_at_all() -> None:
     assert choose_series(()).refusal().code is ReasonCode.NO_SUITABLE_SERIES
+
+
+def test_of_two_acquisitions_the_irregular_one_is_refused_and_the_other_used() -> None:
+    whole = series(2, acquisition_number=1)
+    gappy = tuple(header for index, header in enumerate(series(2, acquisition_number=2)) if index not in (30, 31))
+    choice = choose_series((*gappy, *whole))
+    (candidate,) = choice.candidates
+    assert {header.acquisition_number for header in candidate.headers} == {1}
+    assert codes(choice) == {ReasonCode.MISSING_SLICES}
