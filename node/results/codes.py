@@ -35,8 +35,6 @@ LEVEL: Final[dict[str, Code]] = {level: getattr(codes.SCT, f"{level}Vertebra") f
 
 VERTEBRA: Final = _sct("51282000", "Vertebra")
 """A body without a certain name."""
-LUMBAR_SPINE: Final = _sct("122496007", "Lumbar spine")
-SPINE: Final = _sct("421060004", "Spine")
 ANATOMICAL_STRUCTURE: Final = _sct("91723000", "Anatomical Structure")
 BONE: Final = _sct("272673000", "Bone")
 COMPUTED_TOMOGRAPHY: Final = _sct("77477000", "Computed tomography")
@@ -67,7 +65,6 @@ ROI: Final[dict[RoiKind, Code]] = {
 """Measurement method: which region of the body was measured."""
 CORE_SEGMENT: Final = _private("core", "Trabecular core of vertebral body")
 ELLIPSE_SEGMENT: Final = _private("ellipse", "Trabecular ellipse of vertebral body")
-BODY_SEGMENT: Final = _private("body", "Vertebral body")
 
 USE_OF_LEVEL: Final = _private("use", "Use of this level")
 LEVEL_USED: Final = _private("use-yes", "Used")
@@ -79,7 +76,6 @@ WARNINGS: Final = _private("warnings", "Warnings")
 SKIPPED: Final = _private("skipped", "Not used")
 SKIPPED_FILES: Final = _private("skipped-files", "Files and series that were not used")
 
-BAND_NAME: Final = _private("band", "Attenuation band")
 BAND: Final[dict[Band, Code]] = {
     Band.LOW: _private("band-low", "Low attenuation"),
     Band.INTERMEDIATE: _private("band-between", "Attenuation between the thresholds"),
@@ -89,7 +85,6 @@ NO_BAND: Final = _private("band-none", "Not reported")
 
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 DERIVED_MEASUREMENTS: Final = _dcm("126011", "Derived Imaging Measurements")
-DERIVATION: Final = _dcm("121401", "Derivation")
 CONCLUSION: Final = _dcm("121077", "Conclusion")
 CONCLUSIONS: Final = _dcm("121076", "Conclusions")
 COMMENT: Final = _dcm("121106", "Comment")
@@ -98,7 +93,6 @@ FINDINGS: Final = _dcm("121070", "Findings")
 RECOMMENDATION: Final = _dcm("121075", "Recommendation")
 PROCEDURE_DESCRIPTION: Final = _dcm("121065", "Procedure Description")
 CURRENT_PROCEDURE: Final = _dcm("121064", "Current Procedure Descriptions")
-SUMMARY: Final = _dcm("121111", "Summary")
 PROVENANCE: Final = _private("provenance", "How this was made")
 DIAGNOSTIC_IMAGING_REPORT: Final = Code("18748-4", "LN", "Diagnostic Imaging Report")
 ARTIFICIAL_INTELLIGENCE: Final = _dcm("123110", "Artificial Intelligence")

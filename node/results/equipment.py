@@ -5,7 +5,6 @@ from typing import Final
 
 from highdicom import AlgorithmIdentificationSequence, ContributingEquipment
 from highdicom.sr import AlgorithmIdentification
-from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from inference.findings import Findings, ModelUsed
@@ -71,10 +70,3 @@ def segmentation_algorithm(model: ModelUsed) -> AlgorithmIdentificationSequence:
         source=MANUFACTURER,
         parameters={"sha256": model.sha256},
     )
-
-
-def acquisition_equipment(image: Dataset) -> ContributingEquipment | None:
-    """The scanner, where its maker is known."""
-    if not image.get("Manufacturer"):
-        return None
-    return ContributingEquipment.for_image_acquisition(image)

@@ -53,14 +53,18 @@ def _row(vertebra: VertebraFinding, findings: Findings, columns: tuple[tuple[int
 
 
 def _verdict(line: wording.LevelLine, findings: Findings) -> str:
-    """Use and warnings; a warning that stands below the table for the whole study is only named here."""
+    """Use and warnings; those that stand below the table for the whole study are only named here."""
     below = [wording.notice_text(notice) for notice in findings.warnings]
-    warnings = []
+    named: list[str] = []
+    told: list[str] = []
     for warning in line.warnings:
         code, text = warning.split(": ", 1)
         repeated = any(other.startswith(code) and other.endswith(text) for other in below)
-        warnings.append(f"! {code} (see below)" if repeated else f"! {warning}")
-    return ". ".join([line.verdict.rstrip("."), *(warning.rstrip(".") for warning in warnings)])
+        (named if repeated else told).append(code if repeated else warning)
+    parts = [line.verdict, *(f"! {warning}" for warning in told)]
+    if named:
+        parts.append(f"! {', '.join(named)}: see below")
+    return ". ".join(part.rstrip(".") for part in parts)
 
 
 def _reported_column(findings: Findings) -> int | None:

@@ -120,7 +120,7 @@ def _nearest(mask: NDArray[np.uint8], local: NDArray[np.float64], inside: NDArra
 
 
 def draw_view(view: View, findings: Findings, labels: dict[int, str], voxel_mm: float) -> Image.Image:
-    """The view with outlines: bodies solid (dashed where excluded), core thin, ellipse dotted, and ``labels`` beside the bodies.
+    """The view with outlines: listed bodies solid (dashed where excluded), core thin, ellipse dotted, and ``labels`` beside the bodies.
 
     Parameters
     ----------
@@ -131,10 +131,10 @@ def draw_view(view: View, findings: Findings, labels: dict[int, str], voxel_mm: 
     """
     image = Image.fromarray(view.grey)
     blur = 0.35 * voxel_mm / view.mm_per_pixel
-    excluded = {v.label for v in findings.vertebrae if not v.used}
+    excluded = {v.label: not v.used for v in findings.vertebrae}
     for mask, line, pattern in ((view.core, 1.3, ()), (view.ellipse, 2.6, (2.6, 6.5)), (view.bodies, 2.6, ())):
-        for label in np.unique(mask[mask > 0]):
-            dashes = (14.0, 9.0) if mask is view.bodies and int(label) in excluded else pattern
+        for label in sorted(excluded.keys() & set(np.unique(mask).tolist())):
+            dashes = (14.0, 9.0) if mask is view.bodies and excluded[label] else pattern
             _draw_outlines(image, ndimage.gaussian_filter((mask == label).astype(np.float32), blur), line, dashes)
     _draw_labels(image, view, findings, labels)
     _draw_edges(image, view)

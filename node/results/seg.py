@@ -135,7 +135,6 @@ def _slice_thickness(header: Dataset, spacing_mm: float | None) -> float | None:
 
 
 def _describe(segment: Segment, number: int, model: ModelUsed, key: ResultKey) -> SegmentDescription:
-    kind: Code = {"body": codes.BODY_SEGMENT, "core": codes.CORE_SEGMENT, "ellipse": codes.ELLIPSE_SEGMENT}[segment.family]
     own = segment.family == "body"
     name = tracking_identifier(segment.vertebra) if own else f"{level_name(segment.vertebra)} {segment.family}"
     region = codes.level_code(segment.vertebra.level, segment.vertebra.level_certain)
@@ -144,7 +143,7 @@ def _describe(segment: Segment, number: int, model: ModelUsed, key: ResultKey) -
         segment_number=number,
         segment_label=ascii_text(name)[:64],
         segmented_property_category=codes.ANATOMICAL_STRUCTURE,
-        segmented_property_type=region if own else kind,
+        segmented_property_type={"body": region, "core": codes.CORE_SEGMENT, "ellipse": codes.ELLIPSE_SEGMENT}[segment.family],
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=equipment.segmentation_algorithm(model),
         tracking_uid=tracking_uid(key, segment.vertebra) if own else key.uid(f"tracking {segment.family} {segment.label}"),

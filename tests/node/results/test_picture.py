@@ -185,6 +185,19 @@ def test_an_excluded_body_is_dashed(example: Example) -> None:
     assert edges[1] < 0.85
 
 
+def test_a_body_that_is_not_listed_is_not_drawn(example: Example) -> None:
+    images = example.findings.images
+    assert images is not None
+    view = sagittal_view(images, example.findings.vertebrae, (300, 400))
+    drawn = {}
+    for name, listed in (("all", example.findings.vertebrae), ("without L2", example.findings.vertebrae[:2])):
+        drawn[name] = np.asarray(draw_view(view, replace(example.findings, vertebrae=listed), {}, 3.0))
+    differing = np.argwhere(drawn["all"] != drawn["without L2"])
+    rows = np.nonzero(view.bodies == 3)[0]
+    assert differing.size
+    assert differing[:, 0].min() >= rows.min() - 16, "only what lies around L2 differs"
+
+
 def test_dashes_cover_their_share_of_the_line() -> None:
     line = np.array([[0.0, 0.0], [100.0, 0.0]])
     dashes = _dashed(line, (6.0, 4.0))
@@ -257,7 +270,7 @@ def test_the_value_that_carries_the_band_is_marked(example: Example) -> None:
 def test_a_warning_said_for_the_study_is_only_named_in_the_table(example: Example) -> None:
     notice = Notice(code=WarningCode.WEAK_DISC, text="L2: The disc below is hardly seen.")
     rows = table(replace(example.findings, warnings=(notice,)), INNER, 1.0)
-    assert rows[-1].cells[-1].text == "used. ! WEAK_DISC (see below)"
+    assert rows[-1].cells[-1].text == "used. ! WEAK_DISC: see below"
     assert table(example.findings, INNER, 1.0)[-1].cells[-1].text == "used. ! WEAK_DISC: The disc below is hardly seen"
 
 
