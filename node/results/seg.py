@@ -14,7 +14,6 @@ from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 
 from inference.findings import Findings, ModelUsed, VertebraFinding
 from node.results import codes, equipment
