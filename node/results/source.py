@@ -231,6 +231,9 @@ def _read_images(images: CtImages, by_path: dict[Path, InstanceHeader]) -> Sourc
     for plane in planes:
         path = images.source_paths[plane]
         headers.append(_image_header(read_dataset(path, IMAGE_TAGS, stop_before_pixels=True), by_path[path]))
+    for header in headers[1:]:
+        # One frame a series (PS3.3 C.7.4.1). Anonymisers give each slice its own, though the positions still stack: the first one stands.
+        header.FrameOfReferenceUID = headers[0].FrameOfReferenceUID
     present = {family: _labels(mask, planes) for family, mask in masks.items()}
     return SourceImages(headers=tuple(headers), planes=planes, present=present)
 
