@@ -18,9 +18,10 @@ THICKNESSES_MM = (4.0, 6.0, 8.0, 10.0, 12.0)
 SAGITTAL_TILTS_DEG = tuple(float(tilt) for tilt in range(-24, 25, 6))
 CORONAL_TILTS_DEG = tuple(float(tilt) for tilt in range(-18, 19, 6))
 COLUMN_STEP_MM = 2
-BASELINE = 0.45
-BASELINE_RANGE_HU = (20.0, 60.0)
+BASELINE, BASELINE_BEYOND = 0.45, 0.3
+BASELINE_LEAST_HU, BASELINE_BEND_HU = 20.0, 60.0
 MIN_SPACING, USUAL_SPACING, MAX_SPACING = 0.8, 1.5, 2.2
+MIN_SPACING_MM = 13.0
 MAX_CHANGE_COST = 30.0
 
 
@@ -127,7 +128,7 @@ def chain_of_discs(score: Points, radius_mm: Points, step_mm: float) -> list[int
                 break
             radius = 0.5 * (radius_mm[plane] + radius_mm[before])
             ratio = spacing * step_mm / radius
-            if not MIN_SPACING <= ratio <= MAX_SPACING:
+            if not MIN_SPACING <= ratio <= MAX_SPACING or spacing * step_mm < MIN_SPACING_MM:
                 continue
             options = total[before] - change_cost[n]
             previous = int(np.argmax(options))
@@ -151,6 +152,13 @@ def trace_back(score: Points, total: Points, back: NDArray[np.int64], spacings: 
     return chain[::-1]
 
 
+def baseline_hu(local_best: Floats) -> Floats:
+    """What a disc must exceed: 0.45 of the best disc nearby, less where that one is very clear, so that a weak disc beside it remains."""
+    least = np.maximum(local_best, BASELINE_LEAST_HU)
+    bent = BASELINE * np.minimum(least, BASELINE_BEND_HU) + BASELINE_BEYOND * np.clip(least - BASELINE_BEND_HU, 0.0, None)
+    return np.asarray(bent, dtype=np.float32)
+
+
 def find_discs(spine: StraightSpine) -> list[Disc]:
     """All discs in view, foot to head."""
     means, slopes = tilted_means(column_response(spine), spine)
@@ -159,7 +167,7 @@ def find_discs(spine: StraightSpine) -> list[Disc]:
     chosen = np.argmax(ranked, axis=0)
     score = means[chosen, np.arange(means.shape[1])]
     local = ndimage.maximum_filter1d(score, round(45.0 / spine.curve.step_mm), mode="nearest")
-    net = score - BASELINE * np.clip(local, *BASELINE_RANGE_HU)
+    net = score - baseline_hu(local)
     planes = chain_of_discs(net, spine.curve.radius_mm, spine.curve.step_mm)
     return [
         Disc(

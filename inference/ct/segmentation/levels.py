@@ -121,6 +121,8 @@ def name_from_sacrum(anchors: Anchors, disc: int, rib_reason: str) -> Naming:
         problem = "a rib starts at a body counted as lumbar from the sacrum: transitional or uncertain anatomy"
     elif t12 < len(anchors.ribs) and anchors.bounded[t12] and anchors.ribs[t12] == (RibStatus.NONE, RibStatus.NONE):
         problem = "the body counted as T12 from the sacrum carries no rib: transitional or uncertain anatomy"
+    elif anchors.sacrum.doubtful:
+        problem = "a well-formed disc lies inside what looks like the sacrum: transitional or uncertain anatomy"
     names, sure = spread(anchors, disc + 1, L5, disc + 1, certain=not problem)
     if problem:
         return Naming(levels=tuple(names), certain=tuple(sure), because=problem, notices=transitional(problem))
