@@ -80,6 +80,8 @@ def sagittal_view(images: CtImages, vertebrae: tuple[VertebraFinding, ...], size
 def axial_view(images: CtImages, vertebra: VertebraFinding, size: tuple[int, int]) -> View:
     """The plane through a body's centre, across its own axis."""
     centre, left, anterior = (np.asarray(v, dtype=np.float64) for v in (vertebra.centre_lps_mm, vertebra.left, vertebra.anterior))
+    # The letters at the edges must hold whatever sign a body's frame has: LPS x runs to the left, y to the back (PS3.3 C.7.6.2.1.1).
+    left, anterior = left * np.copysign(1.0, left[0]), anterior * np.copysign(1.0, -anterior[1])
     columns, rows = size
     mm = max(2 * AXIAL_HALF_WIDTH_MM / columns, (AXIAL_ANTERIOR_MM + AXIAL_POSTERIOR_MM) / rows)
     across = (np.arange(columns) - (columns - 1) / 2) * mm

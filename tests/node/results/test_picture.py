@@ -161,6 +161,14 @@ def test_the_axial_view_has_the_left_of_the_patient_on_the_right(example: Exampl
     assert np.ptp(rows) * view.mm_per_pixel == pytest.approx(16 * 2.0, abs=1.0)
 
 
+def test_left_stays_left_though_a_body_frame_be_mirrored(example: Example) -> None:
+    images = example.findings.images
+    assert images is not None
+    vertebra = example.findings.vertebrae[1]
+    mirrored = replace(vertebra, left=(-1.0, 0.0, 0.0), anterior=(0.0, 1.0, 0.0))
+    np.testing.assert_array_equal(axial_view(images, mirrored, (200, 200)).grey, axial_view(images, vertebra, (200, 200)).grey)
+
+
 def test_what_lies_outside_the_volume_is_black_and_empty(example: Example) -> None:
     images = example.findings.images
     assert images is not None
