@@ -22,7 +22,7 @@ REMNANT_HU = 190.0
 def paint_sacrum(canvas: Canvas, spine: Spine, table: Tissues, scale: float) -> None:
     """Paint S1 to S5 as one bone with alae, a crest and an open canal; porous alae, as in real sacra."""
     base = spine.sacrum[0].trabecular_hu * table.mineral_factor + table.marrow_gain
-    found = union(canvas, [*_lateral_masses(spine, scale), *_crest(spine, scale)])
+    found = union(canvas, [*_lateral_masses(spine, scale), *_crest(spine, scale), *_facets(spine.sacrum[0], scale)])
     if found is not None:
         box, distance = found
         for vertebra in spine.sacrum[:4]:
@@ -31,7 +31,9 @@ def paint_sacrum(canvas: Canvas, spine: Spine, table: Tissues, scale: float) -> 
             canal = ellipse(left, posterior - vertebra.depth_mm / 2 - radius, 1.5 * radius, radius)
             near = np.abs(cranial) - vertebra.height_mm / 2 - 1
             distance = np.maximum(distance, -np.maximum(canal, near))
-        canvas.blend_shells(box, distance, [(0.0, table.cortical_bone), (1.4, 0.55 * base + 25)])
+        canvas.blend_shells(
+            box, distance, [(0.0, table.cortical_bone), (1.3, 0.25 * table.cortical_bone + 0.6 * base), (3.8, 0.5 * base + 15)]
+        )
     for above, below in pairwise(spine.sacrum):
         paint_disc(canvas, above, below, REMNANT_HU)
     for vertebra in spine.sacrum:
@@ -62,12 +64,26 @@ def _lateral_masses(spine: Spine, scale: float) -> list[Capsule]:
     return [
         Capsule(
             frame=vertebra.frame,
-            start=(sign * inner * scale, 0.15 * vertebra.depth_mm, -2 * scale),
-            end=(sign * outer * scale, (behind + 3) * scale, -11 * scale),
+            start=(sign * inner * scale, 0.15 * vertebra.depth_mm, -1 * scale),
+            end=(sign * outer * scale, (behind + 3) * scale, -7 * scale),
             radii=(radius * scale, radius * scale),
             scale=(1.0, 0.8, 1.15),
         )
         for vertebra, (inner, outer, behind, radius) in zip(spine.sacrum[:4], _ALAE, strict=True)
+        for sign in (-1.0, 1.0)
+    ]
+
+
+def _facets(first: Vertebra, scale: float) -> list[Capsule]:
+    """The superior articular processes of S1, which carry those of the last lumbar vertebra."""
+    back = first.depth_mm / 2
+    return [
+        Capsule(
+            frame=first.frame,
+            start=(sign * 23 * scale, back + 8 * scale, 2 * scale),
+            end=(sign * 21 * scale, back + 12 * scale, 22 * scale),
+            radii=(7 * scale, 5 * scale),
+        )
         for sign in (-1.0, 1.0)
     ]
 
