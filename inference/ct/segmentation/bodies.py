@@ -12,9 +12,18 @@ from inference.ct.segmentation.straighten import StraightSpine
 from inference.ct.segmentation.wall import ANGLES, Wall
 
 LATTICE_MM = 1.25
+CORE_MM = 4.0
 SHRINK_MM = 0.7
 THICK_SHRINK = 0.25
 """More shrinkage, per mm of slice spacing above 3 mm: thick slices smear the endplates inwards and outwards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrientedScan:
+    """Attenuation and mask in frame order (z, y, x), both views of native arrays."""
+
+    hu: NDArray[np.int16]
+    labels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +134,17 @@ def bounding_box_mm(spine: StraightSpine, body: Body) -> tuple[Points, Points]:
     return points.min(axis=0) - 2.0, points.max(axis=0) + 2.0
 
 
-def paint(spine: StraightSpine, body: Body, frame: Frame, oriented: NDArray[np.uint8], label: int) -> bool:
-    """Write the body into the oriented native mask; returns True where it lies whole inside the scan.
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """What was drawn of one body: any voxel at all, wholly inside the scan, and the mean attenuation more than 4 mm inside it."""
+
+    drawn: bool
+    whole: bool
+    core_hu: float | None
+
+
+def paint(spine: StraightSpine, body: Body, frame: Frame, oriented: OrientedScan, label: int) -> Painted:
+    """Write the body into the oriented native mask.
 
     The distance to the surfaces is computed on a coarse lattice and interpolated to the native voxels, so that the cost does not grow
     with the matrix.
@@ -137,7 +155,7 @@ def paint(spine: StraightSpine, body: Body, frame: Frame, oriented: NDArray[np.u
     last = np.ceil(high_mm / spacing).astype(int)
     inside_first, inside_last = np.maximum(first, 0), np.minimum(last, np.array(frame.shape) - 1)
     if np.any(inside_last < inside_first):
-        return False
+        return Painted(drawn=False, whole=False, core_hu=None)
     start_mm = inside_first * spacing
     counts = np.ceil((inside_last - inside_first) * spacing / LATTICE_MM).astype(int) + 2
     lines = [start_mm[n] + np.arange(counts[n]) * LATTICE_MM for n in range(3)]
@@ -146,10 +164,16 @@ def paint(spine: StraightSpine, body: Body, frame: Frame, oriented: NDArray[np.u
     shrink = SHRINK_MM + THICK_SHRINK * max(0.0, max(frame.spacing_mm) - 3.0)
     depth = (body.depth_inside_mm(along, ahead, left, spine.curve.step_mm) - shrink).astype(np.float32).reshape(tuple(counts))
     fine = to_native(depth, inside_last - inside_first + 1, spacing)
-    block = oriented[tuple(slice(a, b + 1) for a, b in zip(inside_first, inside_last, strict=True))]
+    box = tuple(slice(a, b + 1) for a, b in zip(inside_first, inside_last, strict=True))
+    block = oriented.labels[box]
     voxels = (fine > 0.0) & (block == 0)
     block[voxels] = label
-    return lies_whole(voxels, inside_first, inside_last, np.array(frame.shape))
+    core = oriented.hu[box][voxels & (fine > CORE_MM)]
+    return Painted(
+        drawn=bool(voxels.any()),
+        whole=lies_whole(voxels, inside_first, np.array(frame.shape)),
+        core_hu=float(core.mean()) if core.size else None,
+    )
 
 
 def to_native(values: Floats, shape: NDArray[np.int64], spacing_mm: Points) -> Floats:
@@ -163,7 +187,7 @@ def to_native(values: Floats, shape: NDArray[np.int64], spacing_mm: Points) -> F
     return out
 
 
-def lies_whole(voxels: NDArray[np.bool_], first: NDArray[np.int64], last: NDArray[np.int64], shape: NDArray[np.int64]) -> bool:
+def lies_whole(voxels: NDArray[np.bool_], first: NDArray[np.int64], shape: NDArray[np.int64]) -> bool:
     """True where no voxel of the body lies within one voxel of the scan's border, and there are any."""
     if not voxels.any():
         return False
@@ -171,4 +195,4 @@ def lies_whole(voxels: NDArray[np.bool_], first: NDArray[np.int64], last: NDArra
         present = np.nonzero(voxels.any(axis=tuple(n for n in range(3) if n != axis)))[0] + first[axis]
         if present[0] <= 1 or present[-1] >= shape[axis] - 2:
             return False
-    return bool(np.all(last >= first))
+    return True

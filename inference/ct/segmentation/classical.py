@@ -9,10 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.ct.segmentation.base import Segmentation, VertebralBody
-from inference.ct.segmentation.bodies import Body, body_axes, find_body, paint
+from inference.ct.segmentation.bodies import Body, OrientedScan, body_axes, find_body, paint
 from inference.ct.segmentation.canal import CanalTrack, corridor_of, find_canal, merit
 from inference.ct.segmentation.centreline import body_centreline
 from inference.ct.segmentation.discs import Disc, find_discs
@@ -43,7 +42,7 @@ class ClassicalParameters:
     min_wall_contrast_hu
         Median fall of attenuation across the side walls below which no contour can be trusted.
     plausible_body_hu
-        Range of the median over bodies of their mean attenuation.
+        Range of the median over bodies of the mean attenuation more than 4 mm inside them.
     weak_disc_hu
         Discs of less contrast are reported.
     max_roll_deg
@@ -101,17 +100,16 @@ class ClassicalSegmenter:
         column = self.find_column(volume)
         naming = self.name(column)
         mask = np.zeros(volume.hu.shape, dtype=np.uint8)
-        oriented = column.frame.view(mask)
-        first = first_presacral_space(naming, len(column.bodies))
+        scan = OrientedScan(hu=column.frame.view(volume.hu), labels=column.frame.view(mask))
         vertebrae: list[VertebralBody] = []
-        for space in range(len(column.bodies), first - 1, -1):
+        cores: list[float] = []
+        for space in range(len(column.bodies), first_presacral_space(naming) - 1, -1):
             label = len(vertebrae) + 1
-            body = column.bodies[space - 1]
-            whole = paint(column.spine, body, column.frame, oriented, label)
-            if not np.any(oriented == label):
-                continue
-            vertebrae.append(self.describe(column, naming, space, label, whole=whole))
-        self.check_attenuation(column.frame.view(volume.hu), oriented, len(vertebrae))
+            painted = paint(column.spine, column.bodies[space - 1], column.frame, scan, label)
+            if painted.drawn:
+                vertebrae.append(self.describe(column, naming, space, label, whole=painted.whole))
+                cores.extend([] if painted.core_hu is None else [painted.core_hu])
+        self.check_attenuation(cores)
         canal = column.frame.to_lps_mm(column.track.points_mm)[::-1]
         return Segmentation(
             bodies=mask,
@@ -203,14 +201,11 @@ class ClassicalSegmenter:
             return ()
         return (Notice(code=WarningCode.ROTATED_SPINE, text=f"the spine is rotated by {abs(roll):.0f} degrees about its long axis"),)
 
-    def check_attenuation(self, hu: NDArray[np.int16], labels: NDArray[np.uint8], count: int) -> None:
+    def check_attenuation(self, cores_hu: list[float]) -> None:
         """Refuse bodies whose attenuation no bone has."""
-        if count == 0:
+        if not cores_hu:
             raise Refusal(ReasonCode.SPINE_NOT_FOUND, "no vertebral body lies in view")
-        inside = labels > 0
-        values, of = hu[inside].astype(np.float64), labels[inside]
-        means = np.bincount(of, weights=values, minlength=count + 1)[1:] / np.maximum(np.bincount(of, minlength=count + 1)[1:], 1)
-        typical = float(np.median(means))
+        typical = float(np.median(cores_hu))
         low, high = self.parameters.plausible_body_hu
         if not low <= typical <= high:
             raise Refusal(ReasonCode.IMPLAUSIBLE_HU, f"the bodies found have a mean of {typical:.0f} HU, which no vertebral body has")
@@ -227,11 +222,9 @@ def find_canal_on_any_scale(grid: WorkGrid) -> tuple[WorkGrid, CanalTrack]:
     return (moved, other) if merit(other) > 1.3 * merit(track) else (grid, track)
 
 
-def first_presacral_space(naming: Naming, bodies: int) -> int:
+def first_presacral_space(naming: Naming) -> int:
     """The lowest space to report: sacral bodies below a named L5 are no levels."""
-    if naming.levels.count("L5") and naming.levels[0] is None:
-        return max(1, naming.levels.index("L5"))
-    return 1 if bodies else 0
+    return max(1, naming.levels.index("L5")) if "L5" in naming.levels and naming.levels[0] is None else 1
 
 
 def change_from_neighbours(values: list[float], at: int) -> float:

@@ -14,7 +14,7 @@ THRESHOLDS_HU = (100.0, 130.0, 160.0, 200.0, 240.0)
 MIN_VOLUME_ML = 20.0
 MIN_REACH_MM = 70.0
 MIN_MEAN_MM2 = 40.0
-REGION_MM = 24.0
+REGION_MM, MIN_REGION_MM = 24.0, 14.0
 SMOOTH_MM = 3.0
 TOP_ABOVE_DISC_MM, TOP_BELOW_DISC_MM = 13.0, 17.0
 SIDES_DIFFER_MM = 24.0
@@ -84,7 +84,7 @@ def top_of_ala(profile: Floats, step_mm: float) -> int | None:
     smooth = ndimage.gaussian_filter1d(profile, SMOOTH_MM / step_mm, mode="nearest")
     top = int(np.nonzero(smooth >= 0.5 * smooth.max())[0][-1])
     beneath = profile[max(0, top - round(REGION_MM / step_mm)) : top + 1]
-    return top if float(beneath.mean()) >= MIN_MEAN_MM2 else None
+    return top if beneath.size * step_mm >= MIN_REGION_MM and float(beneath.mean()) >= MIN_MEAN_MM2 else None
 
 
 def homogeneous(around: Surroundings, rows: NDArray[np.int64], side: int) -> bool:
