@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,10 +152,15 @@ class Correction:
 
 @dataclass(frozen=True, kw_only=True)
 class CtSummary:
-    """The study in one line. ``level`` is the level the band rests on; all three are None where no level may carry it."""
+    """The study in one line.
+
+    ``level`` is the level the band rests on; level, attenuation and band are None where no level may carry one. ``statistic`` says which
+    number of that level's region ``attenuation_hu`` is.
+    """
 
     level: str | None
     roi_kind: RoiKind
+    statistic: Literal["mean", "median"] = "median"
     attenuation_hu: float | None
     band: Band | None
     thresholds: tuple[Threshold, ...]

@@ -136,6 +136,7 @@ def _summary(summary: CtSummary | None) -> Json | None:
     return {
         "level": summary.level,
         "roi_kind": summary.roi_kind.value,
+        "statistic": summary.statistic,
         "attenuation_hu": None if summary.attenuation_hu is None else round(summary.attenuation_hu, 1),
         "band": summary.band.value if summary.band is not None else None,
         "thresholds": [{"name": item.name, "hu": item.hu, "source": item.source} for item in summary.thresholds],

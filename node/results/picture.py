@@ -7,6 +7,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
+from inference.ct.summary import round_hu
 from inference.findings import Band, Findings, VertebraFinding
 from node.results import wording
 from node.results.objects import ResultContext
@@ -123,10 +124,10 @@ def _draw_scale(page: Image.Image, findings: Findings, y: int) -> int:
         pen.text(((x_of(start) + x_of(stop) - width) / 2, top + 13), name, font=style.font, fill=BLACK if active else LIGHT)
     small = Style(size=22, bold=True)
     for edge in edges:
-        text = f"{wording.whole_hu(edge)} HU"
+        text = f"{round_hu(edge)} HU"
         pen.text((x_of(edge) - small.font.getlength(text) / 2, bottom + 5), text, font=small.font, fill=WHITE)
     x = x_of(summary.attenuation_hu)
-    value = f"{wording.whole_hu(summary.attenuation_hu)} HU"
+    value = f"{round_hu(summary.attenuation_hu)} HU"
     pen.polygon([(x, top + 12), (x - 15, top - 14), (x + 15, top - 14)], fill=WHITE, outline=BLACK)
     side = x + 22 if x + 22 + small.font.getlength(value) < WIDTH - MARGIN else x - 22 - small.font.getlength(value)
     pen.text((side, top - 32), value, font=small.font, fill=WHITE)

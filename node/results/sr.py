@@ -39,6 +39,7 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 
+from inference.ct.summary import round_hu
 from inference.findings import CtImages, Findings, RoiMeasurement, VertebraFinding
 from node.results import codes, equipment, wording
 from node.results.contours import middle_plane, outlines
@@ -223,7 +224,7 @@ def _attenuation(roi: RoiMeasurement, first: str) -> list[Measurement]:
     values = {"mean": roi.attenuation.mean_hu, "median": roi.attenuation.median_hu, "sd": roi.attenuation.sd_hu}
     method = codes.ROI[roi.kind]
     return [
-        _number(codes.ATTENUATION, wording.whole_hu(values[name]), codes.HOUNSFIELD, method, _STATISTIC_CODE[name])
+        _number(codes.ATTENUATION, round_hu(values[name]), codes.HOUNSFIELD, method, _STATISTIC_CODE[name])
         for name in sorted(values, key=lambda name: name != first)
     ]
 
@@ -235,7 +236,7 @@ def _sizes(roi: RoiMeasurement) -> list[Measurement]:
         _number(codes.VOLUME, wording.one_decimal(roi.volume_ml), codes.MILLILITRE, method),
     ]
     if roi.vbmd_mg_cm3 is not None:
-        density = _number(codes.VBMD, wording.whole_hu(roi.vbmd_mg_cm3), codes.MG_PER_CM3, method)
+        density = _number(codes.VBMD, round_hu(roi.vbmd_mg_cm3), codes.MG_PER_CM3, method)
         density[0].ContentSequence.append(_text(codes.COMMENT, wording.density_text(roi), RelationshipTypeValues.HAS_PROPERTIES))
         sizes.append(density)
     return sizes
@@ -259,11 +260,11 @@ def _derived_measurements(findings: Findings) -> list[ContentItem]:
     site = codes.level_code(summary.level, vertebra.level_certain if vertebra is not None else False)
     statistic = wording.reported_statistic(findings)
     how = _STATISTIC_CODE[statistic] if statistic is not None else None
-    measured = _number(codes.ATTENUATION, wording.whole_hu(summary.attenuation_hu), codes.HOUNSFIELD, codes.ROI[summary.roi_kind], how)
+    measured = _number(codes.ATTENUATION, round_hu(summary.attenuation_hu), codes.HOUNSFIELD, codes.ROI[summary.roi_kind], how)
     measured[0].ContentSequence.append(FindingSite(site))
     items: list[ContentItem] = [*measured]
     for correction in summary.corrections:
-        corrected = _number(codes.CORRECTED_ATTENUATION, wording.whole_hu(correction.corrected_hu), codes.HOUNSFIELD)
+        corrected = _number(codes.CORRECTED_ATTENUATION, round_hu(correction.corrected_hu), codes.HOUNSFIELD)
         comment = _text(codes.COMMENT, wording.correction_line(correction), RelationshipTypeValues.HAS_PROPERTIES)
         corrected[0].ContentSequence = ContentSequence([FindingSite(site), comment])
         items.extend([*corrected])

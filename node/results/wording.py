@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from inference.ct.summary import round_hu
 from inference.findings import (
     RESEARCH_NOTICE,
     Acquisition,
@@ -62,11 +63,6 @@ def ascii_text(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in kept)
 
 
-def whole_hu(value_hu: float) -> int:
-    """HU as an integer, halves upward: scanners, phases and readers differ by more than one HU."""
-    return math.floor(value_hu + 0.5)
-
-
 def one_decimal(value: float) -> float:
     """A length in mm or a density with one decimal, halves upward."""
     return math.floor(value * 10 + 0.5) / 10
@@ -94,18 +90,10 @@ def reported_vertebra(findings: Findings) -> VertebraFinding | None:
 
 
 def reported_statistic(findings: Findings) -> str | None:
-    """``"median"`` or ``"mean"``: which number of the reported region the summary repeats. None where it is neither."""
-    vertebra = reported_vertebra(findings)
-    if vertebra is None or findings.summary is None or findings.summary.attenuation_hu is None:
+    """``"median"`` or ``"mean"``: which number of the reported region the summary repeats. None where no level carries a band."""
+    if findings.summary is None or findings.summary.level is None:
         return None
-    roi = vertebra.roi(findings.summary.roi_kind)
-    if roi is None:
-        return None
-    distance, name = min(
-        (abs(findings.summary.attenuation_hu - value), name)
-        for name, value in (("mean", roi.attenuation.mean_hu), ("median", roi.attenuation.median_hu))
-    )
-    return name if distance <= 0.5 else None
+    return findings.summary.statistic
 
 
 def shown_statistic(findings: Findings) -> tuple[RoiKind, str]:
@@ -120,12 +108,12 @@ def shown_attenuation(vertebra: VertebraFinding, findings: Findings) -> int | No
     roi = vertebra.roi(kind)
     if roi is None:
         return None
-    return whole_hu(roi.attenuation.mean_hu if statistic == "mean" else roi.attenuation.median_hu)
+    return round_hu(roi.attenuation.mean_hu if statistic == "mean" else roi.attenuation.median_hu)
 
 
 def band_range(band: Band, thresholds: Sequence[Threshold]) -> str:
     """The band's edges in words: "at or below 110 HU"."""
-    edges = sorted(whole_hu(t.hu) for t in thresholds)
+    edges = sorted(round_hu(t.hu) for t in thresholds)
     if not edges:
         return "no threshold configured"
     if band is Band.LOW:
@@ -147,7 +135,7 @@ def headline(findings: Findings) -> Headline:
     name = level_name(level) if level is not None else str(summary.level)
     statistic = reported_statistic(findings)
     what = f"{statistic} attenuation" if statistic else "attenuation"
-    value = f"{name}: {whole_hu(summary.attenuation_hu)} HU"
+    value = f"{name}: {round_hu(summary.attenuation_hu)} HU"
     detail = f"{what[0].upper()}{what[1:]} of the trabecular {ROI_NAME[summary.roi_kind]}; {band_range(summary.band, summary.thresholds)}."
     return Headline(title=f"{value} - {BAND_NAME[summary.band]}", detail=detail)
 
@@ -165,13 +153,13 @@ def threshold_lines(findings: Findings) -> list[str]:
     if findings.reason is not None or summary is None or summary.band is None:
         return []
     ordered = sorted(summary.thresholds, key=lambda t: t.hu)
-    return [ascii_text(f"{t.name}: at or below {whole_hu(t.hu)} HU ({t.source})") for t in ordered]
+    return [ascii_text(f"{t.name}: at or below {round_hu(t.hu)} HU ({t.source})") for t in ordered]
 
 
 def correction_line(correction: Correction) -> str:
     """A corrected value, labelled as such and beside the measured one."""
     return ascii_text(
-        f"{correction.name}: measured {whole_hu(correction.measured_hu)} HU, corrected {whole_hu(correction.corrected_hu)} HU"
+        f"{correction.name}: measured {round_hu(correction.measured_hu)} HU, corrected {round_hu(correction.corrected_hu)} HU"
         f" ({correction.source}). Shown for comparison; the band uses the measured value."
     )
 
@@ -236,7 +224,7 @@ def density_text(roi: RoiMeasurement) -> str:
     """A calibrated density with its phantom, a quantity of its own: ``vBMD 101 mg/cm3 (K2HPO4, phantom of 2026-01-02)``."""
     if roi.vbmd_mg_cm3 is None:
         return "no vBMD: no calibration for this scanner and tube voltage"
-    return ascii_text(f"vBMD {whole_hu(roi.vbmd_mg_cm3)} mg/cm3 ({roi.vbmd_calibration or 'calibration not named'})")
+    return ascii_text(f"vBMD {round_hu(roi.vbmd_mg_cm3)} mg/cm3 ({roi.vbmd_calibration or 'calibration not named'})")
 
 
 def density_lines(findings: Findings) -> list[str]:
@@ -245,7 +233,7 @@ def density_lines(findings: Findings) -> list[str]:
     for kind in RoiKind:
         measured = [(v, roi) for v in findings.vertebrae if (roi := v.roi(kind)) is not None and roi.vbmd_mg_cm3 is not None]
         if measured:
-            values = ", ".join(f"{short_level_name(v)} {whole_hu(roi.vbmd_mg_cm3 or 0.0)}" for v, roi in measured)
+            values = ", ".join(f"{short_level_name(v)} {round_hu(roi.vbmd_mg_cm3 or 0.0)}" for v, roi in measured)
             calibration = measured[0][1].vbmd_calibration or "calibration not named"
             lines.append(ascii_text(f"vBMD of the {ROI_NAME[kind]}, mg/cm3: {values} ({calibration}). Not a DXA value."))
     return lines
@@ -298,7 +286,7 @@ def _statistics(roi: RoiMeasurement | None) -> tuple[str, str, str]:
     if roi is None:
         return (ABSENT, ABSENT, ABSENT)
     a = roi.attenuation
-    return (str(whole_hu(a.mean_hu)), str(whole_hu(a.median_hu)), str(whole_hu(a.sd_hu)))
+    return (str(round_hu(a.mean_hu)), str(round_hu(a.median_hu)), str(round_hu(a.sd_hu)))
 
 
 def _mm(value: float) -> str:
