@@ -238,3 +238,13 @@ def test_thick_slices_average_thin_ones() -> None:
 def test_impossible_acquisitions_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         AcquisitionParameters(**changes)
+
+
+def test_a_hip_prosthesis_is_metal_on_the_right_side_alone() -> None:
+    low = replace(COARSE, z_range_mm=(-260.0, -170.0), noise_sd_hu=0.0)
+    plain, metal = simulate_ct(PATIENT, low), simulate_ct(replace(PATIENT, hip_prosthesis=True), low)
+    where = metal.volume.to_lps_mm(np.argwhere(metal.volume.hu > 2500))
+    middle = metal.volume.to_lps_mm(np.array([[0, 0, 63.5]]))[0, 0]
+    assert len(where) * 0.027 > 20
+    assert (where[:, 0] < middle - 40).all()
+    assert plain.volume.hu.max() < 1200

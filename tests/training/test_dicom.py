@@ -82,6 +82,28 @@ def test_a_feet_first_series_starts_at_the_feet(tmp_path: Path) -> None:
 
 
 @pytest.mark.unit
+@pytest.mark.parametrize(
+    ("roll_deg", "position", "orientation"),
+    [
+        (10.0, "HFS", (1, 0, 0, 0, 1, 0)),
+        (90.0, "HFDL", (0, -1, 0, 1, 0, 0)),
+        (180.0, "HFP", (-1, 0, 0, 0, -1, 0)),
+        (-90.0, "HFDR", (0, 1, 0, -1, 0, 0)),
+    ],
+)
+def test_lps_turns_with_a_prone_or_decubitus_patient(roll_deg: float, position: str, orientation: tuple[int, ...], tmp_path: Path) -> None:
+    scan = simulate_ct(replace(PATIENT, roll_deg=roll_deg), SMALL)
+    written = pydicom.dcmread(write_dicom(scan, tmp_path)[0])
+    assert written.PatientPosition == position
+    assert [float(value) for value in written.ImageOrientationPatient] == list(orientation)
+    truth = scan.truth.level("L3")
+    assert truth is not None
+    assert truth.anterior[1] < -0.9
+    found = scan.volume.to_lps_mm(np.argwhere(scan.truth.bodies == truth.label)).mean(axis=0)
+    assert found == pytest.approx(truth.centre_lps_mm, abs=4.0)
+
+
+@pytest.mark.unit
 def test_a_tilted_gantry_tilts_the_orientation_but_not_the_way_of_the_couch(tmp_path: Path) -> None:
     scan = simulate_ct(PATIENT, replace(SMALL, gantry_tilt_deg=12.0))
     first, second = (pydicom.dcmread(path) for path in write_dicom(scan, tmp_path)[:2])

@@ -1,6 +1,6 @@
 """Simulated CT of a parametric patient, with the truth that a measuring method is held against."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,11 +11,12 @@ from training.simulation import abdomen, pelvis, thorax, torso
 from training.simulation.acquisition import Grid, body_labels, make_grid, paint_couch, reconstruct
 from training.simulation.canvas import Canvas
 from training.simulation.parameters import AcquisitionParameters, ContrastPhase, FieldOfView, Kernel, PatientParameters
+from training.simulation.posterior import paint_arch, paint_canal, paint_screws
 from training.simulation.spine import Spine, build_spine, rotation
 from training.simulation.tissue import Tissues, tissues
 from training.simulation.torso import Torso, build_torso
 from training.simulation.truth import LevelTruth, Truth, level_truth
-from training.simulation.vertebra import Bone, make_bone, paint_arch, paint_body, paint_canal, paint_disc, paint_screws
+from training.simulation.vertebra import Bone, make_bone, paint_body, paint_disc
 from training.simulation.vessels import paint_vessels
 
 __all__ = [
@@ -64,14 +65,15 @@ def simulate_ct(patient: PatientParameters, acquisition: AcquisitionParameters) 
         table=table,
         bones=tuple(make_bone(vertebra, patient, table) for vertebra in spine.vertebrae),
     )
-    pose = pose_matrix(patient)
-    grid = _grid(body, acquisition, pose)
-    affine = np.linalg.inv(pose) @ grid.fine_affine
+    room = room_matrix(patient)
+    in_room = _grid(body, acquisition, room)
+    affine = np.linalg.inv(room) @ in_room.fine_affine
     steps = np.linalg.norm(affine[:3, :3], axis=0)
-    canvas = Canvas(grid.fine_shape, affine, width_mm=float(steps.mean()))
+    canvas = Canvas(in_room.fine_shape, affine, width_mm=float(steps.mean()))
     _paint(canvas, body)
-    back = float(body.torso.back.values.max())
-    paint_couch(canvas, grid.fine_affine, (float(pose[0, 3]), float(pose[1, 3]) + back + 4.0))
+    paint_couch(canvas, in_room.fine_affine, (float(room[0, 3]), _lowest_mm(body.torso, room) + 4.0))
+    turn = _room_to_patient(patient)
+    grid, pose = replace(in_room, affine=turn @ in_room.affine), turn @ room
     hu = reconstruct(canvas, grid, acquisition, patient.seed)
     volume = Volume(hu=hu, affine=grid.affine)
     masks = body_labels(canvas, grid)
@@ -84,12 +86,19 @@ def simulate_ct(patient: PatientParameters, acquisition: AcquisitionParameters) 
     return SimulatedCt(patient=patient, acquisition=acquisition, volume=volume, truth=truth)
 
 
-def pose_matrix(patient: PatientParameters) -> NDArray[np.float64]:
-    """(4, 4) anatomical to LPS coordinates: how the patient lies, and where the scanner's zero is."""
+def room_matrix(patient: PatientParameters) -> NDArray[np.float64]:
+    """(4, 4) anatomical to room coordinates (LPS of a supine patient): how the patient lies, and where the scanner's zero is."""
     rng = np.random.default_rng((patient.seed, 5))
     out = np.eye(4)
     out[:3, :3] = rotation(patient.tilt_deg, patient.yaw_deg, patient.roll_deg)
     out[:3, 3] = rng.uniform((-12, -25, -900), (12, 25, -100))
+    return out
+
+
+def _room_to_patient(patient: PatientParameters) -> NDArray[np.float64]:
+    """(4, 4) room to LPS coordinates, which turn with a patient who lies prone or on a side (PS3.3 C.7.6.2.1.1)."""
+    out = np.eye(4)
+    out[:3, :3] = np.rint(rotation(0.0, 0.0, -90.0 * patient.quarter_turns))
     return out
 
 
@@ -106,6 +115,15 @@ def coverage_mm(spine: Spine, acquisition: AcquisitionParameters) -> tuple[float
     }
     lowest, below, highest, above = bounds[acquisition.field_of_view]
     return (float(spine.level(lowest).frame.origin[2] + below), float(spine.level(highest).frame.origin[2] + above))
+
+
+def _lowest_mm(trunk: Torso, pose: NDArray[np.float64]) -> float:
+    """Where the couch must be: the most posterior LPS y of the outline, however the patient lies."""
+    half = float(trunk.half_width.values.max())
+    front, back = float(trunk.front.values.min()), float(trunk.back.values.max())
+    angles = np.linspace(0, 2 * np.pi, 36)
+    rim = np.stack([half * np.sin(angles), (front + back) / 2 + (back - front) / 2 * np.cos(angles), np.zeros(36)])
+    return float((pose[:3, :3] @ rim)[1].max() + pose[1, 3])
 
 
 def _grid(body: _Body, acquisition: AcquisitionParameters, pose: NDArray[np.float64]) -> Grid:
@@ -148,6 +166,6 @@ def _paint(canvas: Canvas, body: _Body) -> None:
     thorax.paint_ribs(canvas, trunk, spine, patient, table)
     whole = ((spine.neck, make_bone(spine.neck, patient, table)), *zip(spine.vertebrae, body.bones, strict=True))
     for label, (vertebra, bone) in enumerate(whole):
-        paint_arch(canvas, vertebra, bone, scale)
+        paint_arch(canvas, vertebra, bone.base_hu, bone.cortex_hu, scale)
         paint_body(canvas, vertebra, bone, scale, label)
     paint_screws(canvas, spine, patient.screws, scale)

@@ -104,13 +104,18 @@ def _ct_base(simulated: SimulatedCt, who: Identity, contrast: str = "") -> Datas
     ds.SOPClassUID = CTImageStorage
     ds.Modality = "CT"
     ds.BodyPartExamined = _BODY_PARTS[acquisition.field_of_view]
-    ds.PatientPosition = "FFS" if acquisition.feet_first else "HFS"
+    ds.PatientPosition = _patient_position(simulated)
     ds.KVP = f"{acquisition.kvp:.0f}"
     ds.AcquisitionNumber = 1
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
     return ds
+
+
+def _patient_position(simulated: SimulatedCt) -> str:
+    """Head or feet first; supine, prone, or on the side that lies on the couch (PS3.3 C.7.3.1.1.2)."""
+    return ("FF" if simulated.acquisition.feet_first else "HF") + ("S", "DL", "P", "DR")[simulated.patient.quarter_turns]
 
 
 def _axial_base(simulated: SimulatedCt, who: Identity, options: StudyOptions) -> Dataset:

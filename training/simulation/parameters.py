@@ -54,7 +54,8 @@ class PatientParameters:
     scoliosis_deg
         Coronal tilt of the lumbar vertebrae, which the thoracic ones balance; ``rotation_deg`` the largest axial rotation, at the apex.
     roll_deg, tilt_deg, yaw_deg
-        How the patient lies: rotation about the long, the left-right and the front-back axis.
+        How the patient lies: rotation about the long, the left-right and the front-back axis. A roll of about 90, 180 or 270 is a
+        decubitus or prone position, with LPS axes that turn with the patient; what remains is a patient who lies askew.
     trabecular_hu
         Attenuation of trabecular bone at L1 at 120 kVp without contrast; ``level_hu`` sets single levels.
     wedge, crush
@@ -108,6 +109,11 @@ class PatientParameters:
         named = {*self.level_hu, *self.wedge, *self.crush, *self.cement, *self.screws, *self.dense_focus}
         if unknown := named - set(self.levels):
             raise ValueError(f"this patient has no level {sorted(unknown)}")
+
+    @property
+    def quarter_turns(self) -> int:
+        """0 supine, 1 on the left side, 2 prone, 3 on the right side."""
+        return round(self.roll_deg / 90) % 4
 
     @property
     def levels(self) -> tuple[str, ...]:
