@@ -103,7 +103,7 @@ class ClassicalSegmenter:
         scan = OrientedScan(hu=column.frame.view(volume.hu), labels=column.frame.view(mask))
         vertebrae: list[VertebralBody] = []
         cores: list[float] = []
-        for space in range(len(column.bodies), first_presacral_space(naming) - 1, -1):
+        for space in range(len(column.bodies), naming.first - 1, -1):
             label = len(vertebrae) + 1
             painted = paint(column.spine, column.bodies[space - 1], column.frame, scan, label)
             if painted.drawn:
@@ -220,11 +220,6 @@ def find_canal_on_any_scale(grid: WorkGrid) -> tuple[WorkGrid, CanalTrack]:
     moved = WorkGrid(hu=grid.hu - np.float32(shift), spacing_mm=grid.spacing_mm)
     other = find_canal(moved)
     return (moved, other) if merit(other) > 1.3 * merit(track) else (grid, track)
-
-
-def first_presacral_space(naming: Naming) -> int:
-    """The lowest space to report: sacral bodies below a named L5 are no levels."""
-    return max(1, naming.levels.index("L5")) if "L5" in naming.levels and naming.levels[0] is None else 1
 
 
 def change_from_neighbours(values: list[float], at: int) -> float:

@@ -7,12 +7,15 @@ certain only where the sacrum (the L5/S1 disc) or the lowest pair of ribs (T12) 
 from dataclasses import dataclass
 
 from inference.ct.levels import LEVELS
-from inference.ct.segmentation.ribs import RibStatus
+from inference.ct.segmentation.ribs import Rib, RibStatus
 from inference.ct.segmentation.sacrum import SacralAnchor
 from inference.errors import WarningCode
 from inference.findings import Notice
 
 LUMBAR_BODIES = 5
+TWELFTH_MIN_REACH_MM, TWELFTH_MAX_REACH_MM = 72.0, 120.0
+MAX_REACH_UNCOMPARED_MM = 100.0
+ELEVENTH_REACHES_FARTHER_MM = 8.0
 L5, T12 = LEVELS.index("L5"), LEVELS.index("T12")
 
 
@@ -33,19 +36,34 @@ class Anchors:
     """
 
     bounded: tuple[bool, ...]
-    ribs: tuple[tuple[RibStatus, RibStatus], ...]
+    ribs: tuple[tuple[Rib, Rib], ...]
     sacrum: SacralAnchor
     broken: tuple[bool, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Naming:
-    """Per space its level (None where nothing supports a name) and whether that is certain; in words why; what to tell the reader."""
+    """What the spaces are called.
+
+    Attributes
+    ----------
+    levels
+        Per space its level; None where nothing supports a name, or where two anchors contradict each other.
+    certain
+        Per space: the anchors settle the name.
+    because
+        In words.
+    notices
+        What to tell the reader.
+    first
+        The lowest space that is no part of the sacrum, as far as known.
+    """
 
     levels: tuple[str | None, ...]
     certain: tuple[bool, ...]
     because: str
     notices: tuple[Notice, ...] = ()
+    first: int = 1
 
 
 def lowest_rib_pair(anchors: Anchors, first: int) -> tuple[int | None, str]:
@@ -53,25 +71,44 @@ def lowest_rib_pair(anchors: Anchors, first: int) -> tuple[int | None, str]:
 
     The lowest pair counts only above a complete body that shows both its sides free of ribs, short ones included.
     """
-    carrying = [n for n in range(first, len(anchors.ribs)) if RibStatus.RIB in anchors.ribs[n]]
+    statuses = [(right.status, left.status) for right, left in anchors.ribs]
+    carrying = [n for n in range(first, len(statuses)) if RibStatus.RIB in statuses[n]]
     if not carrying:
         return None, "no ribs in view"
     lowest = carrying[0]
-    if anchors.ribs[lowest] != (RibStatus.RIB, RibStatus.RIB):
+    if statuses[lowest] != (RibStatus.RIB, RibStatus.RIB):
         return None, "the lowest rib is seen on one side only"
     if lowest == first or not anchors.bounded[lowest - 1]:
         return None, "no complete body below the lowest ribs in view"
     if anchors.broken[lowest - 1]:
         return None, "the body below the lowest ribs has an unlikely height"
-    below = anchors.ribs[lowest - 1]
+    below = statuses[lowest - 1]
     if RibStatus.UNSEEN in below:
         return None, "the sides of the body below the lowest ribs are not in view"
     if RibStatus.SHORT in below:
         return None, "the body below the lowest ribs may carry a short rib"
-    above = range(lowest + 1, len(anchors.ribs))
-    if any(anchors.ribs[n] == (RibStatus.NONE, RibStatus.NONE) for n in above):
+    if (RibStatus.NONE, RibStatus.NONE) in statuses[lowest + 1 :]:
         return None, "a body without ribs lies above the lowest ribs"
     return lowest, f"lowest rib pair on the {ordinal(len(anchors.ribs) - lowest)} body from the top"
+
+
+def unlike_twelfth(anchors: Anchors, lowest: int) -> str:
+    """Why the lowest ribs, alone, may be no twelfth ribs; empty where they look like them.
+
+    Twelfth ribs end free in the flank and are clearly shorter than the eleventh. Where the twelfth are absent or rudimentary, the
+    eleventh are the lowest, nearly as far-reaching as the tenth; a rib on L1 is shorter than any usual twelfth.
+    """
+    pair = anchors.ribs[lowest]
+    if any(rib.cut for rib in pair):
+        return "the lowest ribs leave the scan, so that twelfth ribs cannot be told from eleventh"
+    above = anchors.ribs[lowest + 1] if lowest + 1 < len(anchors.ribs) else ()
+    longer = [rib.reach_mm - own.reach_mm for rib, own in zip(above, pair, strict=False) if rib.status is RibStatus.RIB and not rib.cut]
+    longest = TWELFTH_MAX_REACH_MM if longer else MAX_REACH_UNCOMPARED_MM
+    if min(rib.reach_mm for rib in pair) < TWELFTH_MIN_REACH_MM or max(rib.reach_mm for rib in pair) > longest:
+        return "the lowest ribs are unusually short or long for twelfth ribs"
+    if longer and sum(longer) / len(longer) < ELEVENTH_REACHES_FARTHER_MM:
+        return "the lowest ribs are hardly shorter than those above"
+    return ""
 
 
 def ordinal(number: int) -> str:
@@ -92,9 +129,16 @@ def spread(anchors: Anchors, space: int, level: int, first: int, *, certain: boo
     return names, sure
 
 
-def transitional(text: str) -> tuple[Notice, ...]:
-    """The notice that the count of lumbar bodies is not the usual one."""
-    return (Notice(code=WarningCode.TRANSITIONAL_ANATOMY, text=text),)
+def unnamed(anchors: Anchors, because: str, notices: tuple[Notice, ...] = (), first: int = 1) -> Naming:
+    """No names at all."""
+    count = len(anchors.bounded)
+    return Naming(levels=(None,) * count, certain=(False,) * count, because=because, notices=notices, first=first)
+
+
+def transitional(anchors: Anchors, text: str, disc: int) -> Naming:
+    """What is seen contradicts the usual count: no names, since either anchor may be the misleading one."""
+    because = f"{text}: transitional or uncertain anatomy"
+    return unnamed(anchors, because, (Notice(code=WarningCode.TRANSITIONAL_ANATOMY, text=because),), disc + 1)
 
 
 def name_from_both(anchors: Anchors, disc: int, rib: int, because: str) -> Naming:
@@ -106,10 +150,8 @@ def name_from_both(anchors: Anchors, disc: int, rib: int, because: str) -> Namin
             name is not None and (n <= rib or not any(anchors.broken[m] for m in range(rib + 1, n + 1))) for n, name in enumerate(agreed)
         ]
         text = f"{anchors.sacrum.because}; {because}; both agree"
-        return Naming(levels=tuple(agreed), certain=tuple(sure), because=text)
-    text = f"{count} bodies lie between the sacrum and the lowest ribs instead of {LUMBAR_BODIES}: transitional or uncertain anatomy"
-    names, sure = spread(anchors, disc + 1, L5, disc + 1, certain=False)
-    return Naming(levels=tuple(names), certain=tuple(sure), because=text, notices=transitional(text))
+        return Naming(levels=tuple(agreed), certain=tuple(sure), because=text, first=disc + 1)
+    return transitional(anchors, f"{count} bodies lie between the sacrum and the lowest ribs instead of {LUMBAR_BODIES}", disc)
 
 
 def name_from_sacrum(anchors: Anchors, disc: int, rib_reason: str) -> Naming:
@@ -117,17 +159,18 @@ def name_from_sacrum(anchors: Anchors, disc: int, rib_reason: str) -> Naming:
     lumbar = [n for n in range(disc + 1, disc + 1 + LUMBAR_BODIES) if n < len(anchors.ribs)]
     t12 = disc + 1 + LUMBAR_BODIES
     problem = ""
-    if any(RibStatus.RIB in anchors.ribs[n] for n in lumbar):
-        problem = "a rib starts at a body counted as lumbar from the sacrum: transitional or uncertain anatomy"
-    elif t12 < len(anchors.ribs) and anchors.bounded[t12] and anchors.ribs[t12] == (RibStatus.NONE, RibStatus.NONE):
-        problem = "the body counted as T12 from the sacrum carries no rib: transitional or uncertain anatomy"
+    statuses = [(right.status, left.status) for right, left in anchors.ribs]
+    if any(RibStatus.RIB in statuses[n] for n in lumbar):
+        problem = "a rib starts at a body counted as lumbar from the sacrum"
+    elif t12 < len(anchors.ribs) and anchors.bounded[t12] and statuses[t12] == (RibStatus.NONE, RibStatus.NONE):
+        problem = "the body counted as T12 from the sacrum carries no rib"
     elif anchors.sacrum.doubtful:
-        problem = "a well-formed disc lies inside what looks like the sacrum: transitional or uncertain anatomy"
-    names, sure = spread(anchors, disc + 1, L5, disc + 1, certain=not problem)
+        problem = "a well-formed disc lies inside what looks like the sacrum"
     if problem:
-        return Naming(levels=tuple(names), certain=tuple(sure), because=problem, notices=transitional(problem))
+        return transitional(anchors, problem, disc)
+    names, sure = spread(anchors, disc + 1, L5, disc + 1, certain=True)
     text = f"{anchors.sacrum.because}; the sacrum alone ({rib_reason})"
-    return Naming(levels=tuple(names), certain=tuple(sure), because=text)
+    return Naming(levels=tuple(names), certain=tuple(sure), because=text, first=disc + 1)
 
 
 def name_levels(anchors: Anchors) -> Naming:
@@ -137,6 +180,9 @@ def name_levels(anchors: Anchors) -> Naming:
     rib, rib_reason = lowest_rib_pair(anchors, first)
     if disc is not None:
         return name_from_both(anchors, disc, rib, rib_reason) if rib is not None else name_from_sacrum(anchors, disc, rib_reason)
+    doubt = unlike_twelfth(anchors, rib) if rib is not None else ""
+    if doubt:
+        return unnamed(anchors, f"uncertain: {anchors.sacrum.because}; {doubt}")
     if rib is not None and not anchors.sacrum.seen and rib <= LUMBAR_BODIES + 1:
         names, sure = spread(anchors, rib, T12, 0, certain=True)
         return Naming(levels=tuple(names), certain=tuple(sure), because=f"{rib_reason}; the ribs alone ({anchors.sacrum.because})")
@@ -144,5 +190,4 @@ def name_levels(anchors: Anchors) -> Naming:
         names, sure = spread(anchors, rib, T12, 0, certain=False)
         text = f"{rib_reason}, but {anchors.sacrum.because if anchors.sacrum.seen else 'more than five bodies lie below'}"
         return Naming(levels=tuple(names), certain=tuple(sure), because=text)
-    nothing = tuple(None for _ in anchors.bounded)
-    return Naming(levels=nothing, certain=tuple(False for _ in nothing), because=f"uncertain: {anchors.sacrum.because}; {rib_reason}")
+    return unnamed(anchors, f"uncertain: {anchors.sacrum.because}; {rib_reason}")

@@ -1,6 +1,6 @@
 """Ribs as an anchor of level names: thin bone that starts beside a body and runs far to the side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -35,12 +35,22 @@ class RibStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Root:
-    """Bone that starts beside the column: where, how far it reaches to the side, and whether it is as thin as a rib."""
+    """Bone that starts beside the column: where, how far it reaches, whether it is as thin as a rib and leaves the scan."""
 
     along: float
     reach_mm: float
     length_mm: float
     thin: bool
+    cut: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rib:
+    """What is seen beside one body on one side; of a rib, how far to the side it reaches and whether it leaves the scan."""
+
+    status: RibStatus
+    reach_mm: float = 0.0
+    cut: bool = False
 
 
 def roots(around: Surroundings, threshold_hu: float, side: int) -> list[Root]:
@@ -49,12 +59,13 @@ def roots(around: Surroundings, threshold_hu: float, side: int) -> list[Root]:
     bone = (around.hu > threshold_hu) & beside(around, side, MEDIAL_MM) & posterior
     labels, _ = ndimage.label(bone, np.ones((3, 3, 3)))
     band = np.broadcast_to(~beside(around, side, ROOT_MM), bone.shape)
-    found = []
+    found: list[Root] = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         member = labels[box] == label
         if member.sum() * VOXEL_ML < 0.25 or not (member & band[box]).any():
             continue
-        found.extend(roots_of_component(around, member, box, band[box]))
+        cut = bool((member & around.edge[box]).any())
+        found.extend(replace(root, cut=cut) for root in roots_of_component(around, member, box, band[box]))
     return found
 
 
@@ -102,23 +113,28 @@ def is_seen(around: Surroundings, low: float, high: float, side: int) -> bool:
     return bool(block.size and block.mean() >= MIN_SEEN)
 
 
-def status_of(found: list[list[Root]], low: float, high: float, *, bounded: bool, seen: bool) -> RibStatus:
+def is_rib(root: Root) -> bool:
+    """Thin, at least 40 mm long and reaching at least 58 mm to the side."""
+    return root.thin and root.reach_mm >= MIN_REACH_MM and root.length_mm >= MIN_LENGTH_MM
+
+
+def status_of(found: list[list[Root]], low: float, high: float, *, bounded: bool, seen: bool) -> Rib:
     """Judge one side of one space from its roots at every threshold: a rib at any threshold is a rib."""
     margin = 0.06 * (high - low)
     inside = [[root for root in level if low + margin <= root.along <= high + margin] for level in found]
-    for level in inside:
-        if any(root.thin and root.reach_mm >= MIN_REACH_MM and root.length_mm >= MIN_LENGTH_MM for root in level):
-            return RibStatus.RIB
+    ribs = [root for level in inside for root in level if is_rib(root)]
+    if ribs:
+        return Rib(status=RibStatus.RIB, reach_mm=max(rib.reach_mm for rib in ribs), cut=any(rib.cut for rib in ribs))
     clear = [level for level in inside if all(root.thin or root.reach_mm < MIN_REACH_MM for root in level)]
     if not clear or not bounded or not seen:
-        return RibStatus.UNSEEN
+        return Rib(status=RibStatus.UNSEEN)
     if any(root.reach_mm >= SHORT_REACH_MM for level in clear for root in level):
-        return RibStatus.SHORT
-    return RibStatus.NONE
+        return Rib(status=RibStatus.SHORT)
+    return Rib(status=RibStatus.NONE)
 
 
-def rib_statuses(around: Surroundings, discs: list[Disc]) -> list[tuple[RibStatus, RibStatus]]:
-    """(right, left) status of every space, foot to head."""
+def rib_statuses(around: Surroundings, discs: list[Disc]) -> list[tuple[Rib, Rib]]:
+    """(right, left) view of every space, foot to head."""
     planes = int(around.along[-1]) + 1
     sides = []
     for side in (-1, 1):

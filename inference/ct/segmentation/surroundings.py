@@ -10,7 +10,7 @@ from inference.ct.segmentation.centreline import Curve
 from inference.ct.segmentation.grid import Floats, Points, WorkGrid
 
 STEP_MM = 2.0
-BEHIND_MM, AHEAD_MM, ASIDE_MM = 70.0, 50.0, 110.0
+BEHIND_MM, AHEAD_MM, ASIDE_MM = 70.0, 50.0, 150.0
 VOXEL_ML = STEP_MM**3 / 1000.0
 
 
@@ -24,6 +24,8 @@ class Surroundings:
         float32 (along, ahead, left), 2 mm; smoothed; 0 outside the scan.
     seen
         True where the scan reaches.
+    edge
+        True within 4 mm of where it ends, and at the sides of this volume.
     along
         (N,) plane index of the centre line of each row.
     ahead_mm, left_mm
@@ -34,6 +36,7 @@ class Surroundings:
 
     hu: Floats
     seen: NDArray[np.bool_]
+    edge: NDArray[np.bool_]
     along: Points
     ahead_mm: Points
     left_mm: Points
@@ -41,7 +44,7 @@ class Surroundings:
 
 
 def look_around(grid: WorkGrid, curve: Curve) -> Surroundings:
-    """Sample the working grid 110 mm to either side of the spine, 70 mm behind and 50 mm ahead of it."""
+    """Sample the working grid 150 mm to either side of the spine, 70 mm behind and 50 mm ahead of it."""
     every = max(1, round(STEP_MM / curve.step_mm))
     rows = np.arange(0, len(curve.points_mm), every)
     ahead = np.arange(-BEHIND_MM, AHEAD_MM + 0.1, STEP_MM)
@@ -57,7 +60,17 @@ def look_around(grid: WorkGrid, curve: Curve) -> Surroundings:
         hu[first : first + 32] = grid.sample(positions)
     seen = np.isfinite(hu)
     smooth = ndimage.gaussian_filter(np.where(seen, hu, np.float32(0.0)), 0.6)
-    return Surroundings(hu=smooth, seen=seen, along=rows.astype(float), ahead_mm=ahead, left_mm=left, radius_mm=curve.radius_mm[rows])
+    return Surroundings(
+        hu=smooth, seen=seen, edge=edge_of(seen), along=rows.astype(float), ahead_mm=ahead, left_mm=left, radius_mm=curve.radius_mm[rows]
+    )
+
+
+def edge_of(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where something that goes on would be cut off: within 4 mm of unseen places, and at the first and last row and column."""
+    edge = np.asarray(ndimage.binary_dilation(~seen, iterations=2), dtype=bool)
+    edge[[0, -1]] = True
+    edge[:, :, [0, -1]] = True
+    return edge
 
 
 def beside(around: Surroundings, side: int, margin_mm: float) -> NDArray[np.bool_]:
