@@ -185,7 +185,7 @@ def print_results(console: Console, results: Sequence[CaseResult], title: str) -
             f"{sum(item.certain for item in result.levels)}/{len(result.levels)}",
             f"{errors.mean():.1f}" if errors.size else "-",
             f"{errors.max():.1f}" if errors.size else "-",
-            "; ".join((*result.failures, *(f"{name} not found" for name in result.missed))),
+            "; ".join((*result.failures, *(f"{name} not found" for name in result.missed if result.levels))),
         )
     console.print(table)
 
