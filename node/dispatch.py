@@ -34,5 +34,5 @@ def route_studies(ledger: Ledger, config: Config, now: datetime) -> list[str]:
         if decision.route is not None:
             log.info("study %s: route %s, workflow %s", facts.study_uid, decision.route, decision.workflow)
         elif decision.reason is not None:
-            log.info("study %s is refused: %s, %s", facts.study_uid, decision.reason.code, decision.reason.text)
+            log.info("study %s is refused: %s", facts.study_uid, decision.reason.code)  # the text may quote descriptions
     return routed

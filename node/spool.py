@@ -16,6 +16,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 _VALID_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _INCOMING = ".incoming"
+WRITERS = 8
+"""Threads that write. More associations than this may be open; the disk is the limit, not the threads."""
+
 _PREFIX_BYTES = 132
 _GROUP_LENGTH_ELEMENT_BYTES = 12
 
@@ -86,6 +90,7 @@ class Spool:
         self._incoming = self.root / _INCOMING
         self._min_free_bytes = min_free_disk_mb * 1_000_000
         self._naming = threading.Lock()
+        self._writers = ThreadPoolExecutor(max_workers=WRITERS, thread_name_prefix="spool")
         self._owner: IO[str] | None = None
 
     def open(self) -> int:
@@ -114,6 +119,7 @@ class Spool:
 
     def close(self) -> None:
         """Give the spool back."""
+        self._writers.shutdown()
         if self._owner is not None:
             self._owner.close()
             self._owner = None
@@ -125,10 +131,17 @@ class Spool:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def store(self, header: InstanceHeader, part10: bytes) -> Stored:
+    def store(self, part10: bytes, describe: Callable[[], InstanceHeader]) -> tuple[InstanceHeader, Stored]:
         """Write one instance; when this returns, it survives a power failure.
 
         The same content twice is one file. Other content under the same UIDs is kept beside the first.
+
+        Parameters
+        ----------
+        part10
+            The instance as a DICOM file.
+        describe
+            Gives its header, or raises: then nothing is kept. It runs while the disk writes.
 
         Raises
         ------
@@ -136,18 +149,19 @@ class Spool:
             There is no room, or the disk does not take it; nothing is left behind.
         """
         self._require_room(len(part10))
-        digest = content_sha256(header.transfer_syntax_uid, part10)
-        folder = self.root / safe_name(header.study_instance_uid) / safe_name(header.series_instance_uid)
         temporary = self._incoming / f"{uuid.uuid4().hex}.part"
+        writing = self._writers.submit(_write_durably, temporary, part10)
         try:
-            _write_durably(temporary, part10)
-            self._make_folder(folder)
-            final = self._name(folder, header, digest, temporary)
-            _sync_folder(folder)
+            header = describe()
+            digest = content_sha256(header.transfer_syntax_uid, part10)
+            writing.result()
+            final = self._name(header, digest, temporary)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise StorageError(f"the spool does not take it: {error.strerror or error}") from error
-        return Stored(path=str(final.relative_to(self.root)), content_sha256=digest, size_bytes=len(part10))
+        finally:
+            wait([writing])
+            temporary.unlink(missing_ok=True)
+        return header, Stored(path=str(final.relative_to(self.root)), content_sha256=digest, size_bytes=len(part10))
 
     def absolute(self, path: str) -> Path:
         """The file of a path relative to the root."""
@@ -203,17 +217,19 @@ class Spool:
         _sync_folder(self.root)
         _sync_folder(study)
 
-    def _name(self, folder: Path, header: InstanceHeader, digest: str, temporary: Path) -> Path:
-        """Give the temporary file its name, or drop it where the same content is there."""
+    def _name(self, header: InstanceHeader, digest: str, temporary: Path) -> Path:
+        """Give the temporary file its name, durably, unless the same content has it already."""
+        folder = self.root / safe_name(header.study_instance_uid) / safe_name(header.series_instance_uid)
+        self._make_folder(folder)
         stem = safe_name(header.sop_instance_uid)
         with self._naming:  # between looking and renaming nobody else may take the name
             final = folder / f"{stem}.dcm"
-            if final.exists():
-                if content_sha256(header.transfer_syntax_uid, final.read_bytes()) == digest:
-                    temporary.unlink()
-                    return final
-                final = folder / f"{stem}~{digest[:16]}.dcm"
-            temporary.rename(final)
+            there = final.exists()
+            if there and content_sha256(header.transfer_syntax_uid, final.read_bytes()) != digest:
+                final, there = folder / f"{stem}~{digest[:16]}.dcm", False
+            if not there:
+                temporary.rename(final)
+        _sync_folder(folder)  # the twin's sender may not have got that far yet
         return final
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from node.ledger import steps
 from node.ledger.database import Database
@@ -13,6 +13,12 @@ from node.ledger.schema import associations, clean_text, instances, result_objec
 from node.states import Receipt, StudyState
 
 Ending = Literal["released", "aborted", "lost"]
+
+# Built once: they run for every instance, and building a statement costs as much as running it.
+_SAME_UID = select(instances.c.id, instances.c.study_uid, instances.c.content_sha256).where(instances.c.sop_uid == bindparam("sop"))
+_OWN_RESULT = select(result_objects.c.id).where(result_objects.c.sop_instance_uid == bindparam("sop"))
+_INSERT = insert(instances)
+_SET_LAST = update(studies).where(studies.c.study_uid == bindparam("uid")).values(last_instance_at=bindparam("now"))
 
 
 class Arrivals:
@@ -65,9 +71,7 @@ class Arrivals:
         study_uid, sop_uid = clean_text(header.study_instance_uid), clean_text(header.sop_instance_uid)
         with self._database.write() as conn:
             state = steps.open_study(conn, study_uid, arrival.received_at)
-            known = conn.execute(
-                select(instances.c.id, instances.c.study_uid, instances.c.content_sha256).where(instances.c.sop_uid == sop_uid)
-            ).all()
+            known = conn.execute(_SAME_UID, {"sop": sop_uid}).all()
             mine = [row for row in known if row.study_uid == study_uid]
             same = next((row for row in mine if row.content_sha256 == arrival.content_sha256), None)
             if same is not None:
@@ -85,38 +89,37 @@ class Arrivals:
 
 
 def _receipt(conn: Connection, sop_uid: str) -> Receipt:
-    own = conn.execute(select(result_objects.c.id).where(result_objects.c.sop_instance_uid == sop_uid)).first()
+    own = conn.execute(_OWN_RESULT, {"sop": sop_uid}).first()
     return Receipt.OWN_RESULT if own is not None else Receipt.NEW
 
 
 def _insert(conn: Connection, arrival: Arrival, study_uid: str, sop_uid: str, receipt: Receipt) -> None:
     role = {Receipt.NEW: "source", Receipt.CONFLICT: "conflict", Receipt.OWN_RESULT: "own_result"}[receipt]
-    conn.execute(
-        insert(instances).values(
-            study_uid=study_uid,
-            series_uid=arrival.header.series_instance_uid,
-            sop_uid=sop_uid,
-            modality=arrival.header.modality,
-            role=role,
-            content_sha256=arrival.content_sha256,
-            size_bytes=arrival.size_bytes,
-            path=arrival.path,
-            header=header_to_json(arrival.header),
-            received_at=arrival.received_at,
-            association_id=arrival.association_id,
-        )
-    )
+    row = {
+        "study_uid": study_uid,
+        "series_uid": arrival.header.series_instance_uid,
+        "sop_uid": sop_uid,
+        "modality": arrival.header.modality,
+        "role": role,
+        "content_sha256": arrival.content_sha256,
+        "size_bytes": arrival.size_bytes,
+        "path": arrival.path,
+        "header": header_to_json(arrival.header),
+        "received_at": arrival.received_at,
+        "association_id": arrival.association_id,
+    }
+    conn.execute(_INSERT, row)
 
 
 def _count_duplicate(conn: Connection, instance_id: int, state: StudyState, study_uid: str, now: datetime) -> None:
     conn.execute(update(instances).where(instances.c.id == instance_id).values(duplicates=instances.c.duplicates + 1))
     if state is StudyState.RECEIVING:  # a sender that starts again from the first slice is still sending
-        conn.execute(update(studies).where(studies.c.study_uid == study_uid).values(last_instance_at=now))
+        conn.execute(_SET_LAST, {"uid": study_uid, "now": now})
 
 
 def _touch(conn: Connection, state: StudyState, study_uid: str, now: datetime) -> None:
     if state is StudyState.RECEIVING:
-        conn.execute(update(studies).where(studies.c.study_uid == study_uid).values(last_instance_at=now))
+        conn.execute(_SET_LAST, {"uid": study_uid, "now": now})
         return
     steps.move(conn, study_uid, state, StudyState.RECEIVING, now)
     conn.execute(update(studies).where(studies.c.study_uid == study_uid).values(last_instance_at=now, receiving_since=now))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from node.errors import ConfigError, StorageError
@@ -85,7 +85,7 @@ class Database:
 def _as_storage_error() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, PoolTimeoutError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         cause = getattr(error, "orig", None) or error
         raise StorageError(f"the ledger cannot be used now: {cause}") from error
 

@@ -5,7 +5,7 @@ Every transaction that changes a study locks the study's row first; so none wait
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -14,6 +14,8 @@ from node.errors import NotFoundError
 from node.ledger.records import EventKind
 from node.ledger.schema import events, jobs, studies
 from node.states import JobState, StudyState, check_transition
+
+_STATE = select(studies.c.state).where(studies.c.study_uid == bindparam("uid")).with_for_update()
 
 
 def add_event(
@@ -60,7 +62,7 @@ def lock_study(conn: Connection, study_uid: str) -> StudyState:
 
 def _locked_state(conn: Connection, study_uid: str) -> StudyState | None:
     # SQLite has no FOR UPDATE and needs none: a write transaction is alone.
-    state = conn.execute(select(studies.c.state).where(studies.c.study_uid == study_uid).with_for_update()).scalar_one_or_none()
+    state = conn.execute(_STATE, {"uid": study_uid}).scalar_one_or_none()
     return None if state is None else StudyState(state)
 
 

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 MAX_CONTEXTS = 128
 """PS3.8 9.3.2.2: context IDs are the odd numbers from 1 to 255."""
 
+MAX_CONNECTION_TIMEOUT_S = 10.0
+"""For the TCP connection alone: a host that does not answer must not hold up the node's end for the whole of ``timeout_s``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
@@ -100,7 +103,8 @@ def _transfer_syntax(path: Path) -> str:
 @contextmanager
 def _association(destination: Destination, calling_ae_title: str, readable: Sequence[tuple[Item, str]]) -> Iterator[Any]:
     ae = AE(ae_title=calling_ae_title)
-    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_s
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_s
+    ae.connection_timeout = min(destination.timeout_s, MAX_CONNECTION_TIMEOUT_S)
     contexts = _contexts(readable)
     association = ae.associate(
         destination.host,

@@ -92,6 +92,7 @@ class DimseReceiver:
         self._clock = clock
         self._peers = PeerList(config.peers)
         self._sessions: dict[int, _Session] = {}
+        self._connections: dict[int, tuple[Any, socket.socket]] = {}
         self._lock = threading.Lock()
         self._ae = _application_entity(config)
         self._server: Any = None
@@ -112,8 +113,8 @@ class DimseReceiver:
             The port is taken or not ours to use.
         """
         handlers = [
-            (evt.EVT_CONN_OPEN, _without_delay),
-            (evt.EVT_CONN_CLOSE, _connection_closed),
+            (evt.EVT_CONN_OPEN, self._connection_opened),
+            (evt.EVT_CONN_CLOSE, self._connection_closed),
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_REJECTED, self._full),
@@ -143,11 +144,39 @@ class DimseReceiver:
     def sweep(self) -> None:
         """Close in the ledger the associations that ended without a word (a cut connection)."""
         with self._lock:
-            dead = [session for session in self._sessions.values() if not session.association.is_alive()]
-        for session in dead:
-            self._close(session.association, "lost")
+            dead = [session.association for session in self._sessions.values() if not session.association.is_alive()]
+            cut = [association for association, _ in self._connections.values() if not association.is_alive()]
+        for association in dead:
+            self._close(association, "lost")
+        for association in cut:
+            self._close_connection(association)
 
     # Handlers: each runs in its association's thread.
+
+    def _connection_opened(self, event: Any) -> None:
+        connection = event.assoc.dul.socket.socket
+        with self._lock:
+            self._connections[id(event.assoc)] = (event.assoc, connection)
+        with contextlib.suppress(OSError):  # the peer may be gone already
+            # Nagle's algorithm and a delayed acknowledgement would cost 40 ms per image.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _connection_closed(self, event: Any) -> None:
+        """Free what a connection held, as soon as it closes.
+
+        Where no association had been asked for, as by the probes of a load balancer, pynetdicom waits for the request until the ACSE
+        timeout, and counts the connection among the open associations.
+        """
+        self._close_connection(event.assoc)
+        if event.assoc.requestor.primitive is None:
+            event.assoc.dul.to_user_queue.put(None)
+
+    def _close_connection(self, association: Any) -> None:
+        """Close the socket: pynetdicom forgets it unclosed where the peer hung up first."""
+        with self._lock:
+            _, connection = self._connections.pop(id(association), (None, None))
+        if connection is not None:
+            connection.close()
 
     def _requested(self, event: Any) -> None:
         association = event.assoc
@@ -217,9 +246,8 @@ class DimseReceiver:
         """Store one instance; what to answer, and why where it is not Success."""
         try:
             part10 = event.encoded_dataset()
-            header = _header(part10)
-            _check_identity(header, str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID))
-            stored = self._spool.store(header, part10)
+            announced = str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID)
+            header, stored = self._spool.store(part10, lambda: _identified(part10, *announced))
             receipt = self._ledger.arrivals.record(
                 Arrival(
                     header=header,
@@ -263,26 +291,6 @@ def _application_entity(config: ReceiverConfig) -> Any:
     return ae
 
 
-def _without_delay(event: Any) -> None:
-    """Nagle's algorithm and a delayed acknowledgement cost 40 ms per image."""
-    connection = event.assoc.dul.socket.socket
-    with contextlib.suppress(OSError):  # the peer may be gone already
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _connection_closed(event: Any) -> None:
-    """Free what a connection held, as soon as it closes.
-
-    pynetdicom leaves the socket open where the peer hung up first; and where no association had been asked for, as by the probes of a
-    load balancer, it waits for the request until the ACSE timeout and counts the connection among the open associations.
-    """
-    connection = event.assoc.dul.socket.socket
-    if connection is not None:
-        connection.close()
-    if event.assoc.requestor.primitive is None:
-        event.assoc.dul.to_user_queue.put(None)
-
-
 def _header(part10: bytes) -> InstanceHeader:
     """The header of a received instance; pixel data are not looked at.
 
@@ -299,14 +307,15 @@ def _header(part10: bytes) -> InstanceHeader:
     return header_of(dataset)
 
 
-def _check_identity(header: InstanceHeader, sop_class_uid: str, sop_instance_uid: str) -> None:
-    """The data set is what the command announced, and says where it belongs.
+def _identified(part10: bytes, sop_class_uid: str, sop_instance_uid: str) -> InstanceHeader:
+    """The header of an instance that is what the command announced, and that says where it belongs.
 
     Raises
     ------
     Refusal
-        ``IDENTITY_MISSING`` or ``IDENTITY_CONFLICT``.
+        As :func:`_header`, and ``IDENTITY_MISSING`` or ``IDENTITY_CONFLICT``.
     """
+    header = _header(part10)
     if header.uids_derived:
         text = "Study, Series or SOP Instance UID is empty: what it belongs to would be a guess"
         raise Refusal(ReasonCode.IDENTITY_MISSING, text)
@@ -316,3 +325,4 @@ def _check_identity(header: InstanceHeader, sop_class_uid: str, sop_instance_uid
     if header.sop_class_uid != sop_class_uid:
         text = f"the command announced SOP Class UID {sop_class_uid}, the data set has {header.sop_class_uid}"
         raise Refusal(ReasonCode.IDENTITY_CONFLICT, text)
+    return header

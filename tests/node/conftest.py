@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from node.ledger import Ledger
 from tests.node.support import at
-from tests.peers.postgresql import postgresql
+from tests.peers.postgresql import fresh_database, postgresql
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +23,7 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'osteon.db'}"
     url: str = request.getfixturevalue("postgresql_server")
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as conn:
-        conn.execute(text("DROP SCHEMA public CASCADE"))
-        conn.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
+    fresh_database(url)
     return url
 
 

@@ -403,6 +403,7 @@ def cut(association: Any) -> None:
     connection = association.dul.socket.socket
     connection.shutdown(socket.SHUT_RDWR)
     until(lambda: not association.is_established, "the sender notices")
+    connection.close()
 
 
 def rejection(port: int, *, calling: str = "SCANNER", called: str = "OSTEON") -> tuple[int, int, int] | None:

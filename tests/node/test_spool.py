@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
 
-from inference.reading import header_of, read_header
+from inference.errors import ReasonCode, Refusal
+from inference.reading import InstanceHeader, header_of, read_header
 from node.errors import StorageError
 from node.ledger import Ledger
-from node.spool import Spool, content_sha256, safe_name
+from node.spool import Spool, Stored, content_sha256, safe_name
 from tests.node.support import at, ct_slice, part10
 
 pytestmark = pytest.mark.unit
@@ -20,6 +22,10 @@ pytestmark = pytest.mark.unit
 def spool(tmp_path: Path) -> Iterator[Spool]:
     with Spool(tmp_path / "spool") as spool:
         yield spool
+
+
+def keep(spool: Spool, ds: Dataset) -> Stored:
+    return spool.store(part10(ds), lambda: header_of(ds))[1]
 
 
 def files(spool: Spool) -> list[str]:
@@ -45,7 +51,8 @@ def test_anything_else_becomes_a_hash(uid: str) -> None:
 def test_store_writes_what_came(spool: Spool) -> None:
     ds = ct_slice(7, study_uid="1.2.3")
     content = part10(ds)
-    stored = spool.store(header_of(ds), content)
+    header, stored = spool.store(content, lambda: header_of(ds))
+    assert header.instance_number == 7
     assert stored.path == "1.2.3/1.2.3.1/1.2.3.9.7.dcm"
     assert stored.size_bytes == len(content)
     assert spool.absolute(stored.path).read_bytes() == content
@@ -54,26 +61,26 @@ def test_store_writes_what_came(spool: Spool) -> None:
 
 def test_the_same_twice_is_one_file(spool: Spool) -> None:
     ds = ct_slice()
-    first = spool.store(header_of(ds), part10(ds))
-    second = spool.store(header_of(ds), part10(ds))
+    first = keep(spool, ds)
+    second = keep(spool, ds)
     assert second == first
     assert files(spool) == [first.path]
 
 
 def test_another_receiver_s_file_meta_makes_no_difference(spool: Spool) -> None:
     ds = ct_slice()
-    first = spool.store(header_of(ds), part10(ds))
+    first = keep(spool, ds)
     ds.file_meta.ImplementationVersionName = "LATER"
-    assert spool.store(header_of(ds), part10(ds)).content_sha256 == first.content_sha256
+    assert keep(spool, ds).content_sha256 == first.content_sha256
     assert files(spool) == [first.path]
 
 
 def test_other_content_under_the_same_uid_is_kept_beside_the_first(spool: Spool) -> None:
     ds = ct_slice()
-    first = spool.store(header_of(ds), part10(ds))
+    first = keep(spool, ds)
     before = spool.absolute(first.path).read_bytes()
     ds.PatientID = "P2"
-    second = spool.store(header_of(ds), part10(ds))
+    second = keep(spool, ds)
     assert second.path == f"1.2.3/1.2.3.1/1.2.3.9.1~{second.content_sha256[:16]}.dcm"
     assert spool.absolute(first.path).read_bytes() == before
     assert read_header(spool.absolute(second.path)).patient_id == "P2"
@@ -83,7 +90,7 @@ def test_a_uid_never_leaves_the_spool(spool: Spool) -> None:
     ds = ct_slice(sop_uid="1.2.3.4")
     header = header_of(ds)
     object.__setattr__(header, "study_instance_uid", "../../outside")
-    stored = spool.store(header, part10(ds))
+    _, stored = spool.store(part10(ds), lambda: header)
     assert spool.absolute(stored.path).resolve().is_relative_to(spool.root.resolve())
     assert stored.path.startswith("x")
 
@@ -96,7 +103,7 @@ def test_content_without_file_meta_is_refused() -> None:
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     with Spool(tmp_path / "spool", min_free_disk_mb=10**9) as spool:
         with pytest.raises(StorageError, match="MB must stay free"):
-            spool.store(header_of(ct_slice()), part10(ct_slice()))
+            keep(spool, ct_slice())
         assert files(spool) == []
 
 
@@ -106,7 +113,17 @@ def test_an_error_of_the_disk_leaves_nothing_behind(spool: Spool, monkeypatch: p
 
     monkeypatch.setattr("node.spool.os.fsync", fail)
     with pytest.raises(StorageError, match="No space left"):
-        spool.store(header_of(ct_slice()), part10(ct_slice()))
+        keep(spool, ct_slice())
+    assert files(spool) == []
+    assert list((spool.root / ".incoming").iterdir()) == []
+
+
+def test_a_header_that_is_refused_leaves_nothing_behind(spool: Spool) -> None:
+    def refuse() -> InstanceHeader:
+        raise Refusal(ReasonCode.IDENTITY_MISSING, "no Study Instance UID")
+
+    with pytest.raises(Refusal):
+        spool.store(part10(ct_slice()), refuse)
     assert files(spool) == []
     assert list((spool.root / ".incoming").iterdir()) == []
 
@@ -137,10 +154,10 @@ def test_a_spool_that_cannot_be_made(tmp_path: Path) -> None:
 def test_the_spool_rebuilds_the_ledger(spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for number in (1, 2):
         ds = ct_slice(number)
-        spool.store(header_of(ds), part10(ds))
+        keep(spool, ds)
     time.sleep(0.01)
     other = ct_slice(1, PatientID="P2")
-    conflict = spool.store(header_of(other), part10(other))
+    conflict = keep(spool, other)
     (spool.root / "1.2.3" / "broken.dcm").write_bytes(b"not DICOM")
     with Ledger.open(f"sqlite:///{tmp_path / 'new.db'}", at(0)) as ledger:
         assert ledger.is_empty()

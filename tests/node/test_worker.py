@@ -50,8 +50,7 @@ class Workshop:
 
     def receive(self, number: int, study_uid: str = "1.2.3") -> None:
         ds = ct_slice(number, study_uid=study_uid)
-        header = header_of(ds)
-        stored = self.spool.store(header, part10(ds))
+        header, stored = self.spool.store(part10(ds), lambda: header_of(ds))
         self.ledger.arrivals.record(
             Arrival(
                 header=header,

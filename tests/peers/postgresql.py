@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 from tests.peers.tools import find_command, free_port, require_peer
 
 
@@ -45,6 +47,13 @@ def postgresql() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def fresh_database(url: str) -> None:
+    """Drop everything in the database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+
+
 def _why_not() -> str:
     if os.geteuid() != 0:
         return ""
@@ -61,8 +70,6 @@ def _run(command: list[str], user: str | None, folder: Path) -> None:
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    import psycopg
-
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         assert server.poll() is None, log.read_text()
