@@ -1,6 +1,7 @@
 """Studies from disk instead of from a peer: what ``osteon process`` and ``osteon route`` do."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from inference.findings import Findings, Outcome, Reason, SkippedFile
 from inference.reading import InstanceHeader, find_files, group_studies, read_headers
 from node.config import Config
 from node.errors import ExitCode
-from node.pipeline import process_study
+from node.pipeline import ProcessedStudy, process_study
 from node.report import Json, study_report
 from node.routing import Decision, decide
+
+log = logging.getLogger(__name__)
 
 REPORT_NAME = "report.json"
 
@@ -58,7 +61,7 @@ def process_studies(
     Returns
     -------
     tuple
-        Report and exit code (result or refused), one pair a study.
+        Report and exit code (result, refused, or unexpected where Osteon itself failed), one pair a study.
     """
     if not found.studies:
         return ((_nothing_found(found.skipped, out_dir), ExitCode.REFUSED),)
@@ -75,12 +78,27 @@ def _process_one(
 ) -> tuple[Json, ExitCode]:
     folder.mkdir(parents=True, exist_ok=True)
     decision = replace(decide(headers, config.routes), on_refusal="text")  # on disk nothing stays silent
-    processed = process_study(headers, decision, config, folder)
+    try:
+        processed = process_study(headers, decision, config, folder)
+        code = ExitCode.REFUSED if processed.findings.outcome is Outcome.REFUSED else ExitCode.RESULT
+    except Exception as error:
+        log.exception("study %s", decision.study_instance_uid)
+        processed = _broken(decision, error)
+        code = ExitCode.UNEXPECTED
     findings = replace(processed.findings, skipped=(*skipped, *processed.findings.skipped))
     picture = str(processed.picture_png) if processed.picture_png is not None else None
     report = study_report(findings, decision, processed.objects, picture)
     _write(report, folder)
-    return report, ExitCode.REFUSED if findings.outcome is Outcome.REFUSED else ExitCode.RESULT
+    return report, code
+
+
+def _broken(decision: Decision, error: Exception) -> ProcessedStudy:
+    """A study on which Osteon itself failed."""
+    reason = Reason(code=ReasonCode.INTERNAL_ERROR, text=f"{type(error).__name__}: {error}")
+    findings = Findings(
+        study_instance_uid=decision.study_instance_uid, workflow=decision.workflow or "", outcome=Outcome.REFUSED, reason=reason
+    )
+    return ProcessedStudy(decision=decision, findings=findings, objects=(), picture_png=None)
 
 
 def _nothing_found(skipped: tuple[SkippedFile, ...], out_dir: Path) -> Json:

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import node.offline
 from node import cli
 from node.config_file import load_config
 from node.errors import ConfigError, ExitCode
 from node.ledger import Ledger
+from node.routing import Decision
 from tests.simulated import simulated_ct, write_study
 from training.simulation.radiograph import Projection, write_projection
 
@@ -106,6 +108,24 @@ def test_several_studies_are_each_processed_and_the_worst_code_counts(study: Pat
     for report in reports:
         assert (tmp_path / "out" / report["study_uid"] / "report.json").is_file()
         assert [item["reason"]["code"] for item in report["skipped"] if item["path"] == str(not_dicom)] == ["NOT_DICOM"]
+
+
+def test_a_defect_costs_one_study_and_not_the_others(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_projection(simulated_ct(), tmp_path / "cr", Projection.CHEST)
+    real = node.offline.process_study
+
+    def fails_on_ct(headers: object, decision: Decision, config: object, out_dir: object) -> object:
+        if decision.workflow == "ct":
+            raise RuntimeError("a defect")
+        return real(headers, decision, config, out_dir)
+
+    monkeypatch.setattr(node.offline, "process_study", fails_on_ct)
+    done = runner.invoke(cli.app, ["process", str(study), str(tmp_path / "cr"), "--out", str(tmp_path / "out"), "--json"])
+    reports = {item["workflow"]: item for item in map(json.loads, done.stdout.splitlines())}
+    assert reports["ct"]["reason"] == {"code": "INTERNAL_ERROR", "text": "RuntimeError: a defect"}
+    assert reports["cxr"]["reason"]["code"] == "NO_TRAINED_MODEL"
+    alone = runner.invoke(cli.app, ["process", str(study), "--out", str(tmp_path / "alone"), "--json"])
+    assert alone.exit_code == ExitCode.UNEXPECTED
 
 
 def test_no_study_at_all_is_a_refusal_with_a_report(not_dicom: Path, tmp_path: Path) -> None:
