@@ -5,7 +5,6 @@ the command said, or has no identity; 0xC000 cannot understand. Every refused in
 """
 
 import contextlib
-import io
 import logging
 import socket
 import threading
@@ -16,18 +15,17 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from pydicom import dcmread, uid
+from pydicom import uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # pynetdicom makes its SOP classes at run time
 
 from inference.errors import ReasonCode, Refusal
-from inference.reading import HEADER_KEYWORDS, InstanceHeader, header_of
-from inference.tolerant import READ_ERRORS, tolerant
 from node.config import Receiver as ReceiverConfig
 from node.errors import StorageError
 from node.ledger import Ledger
 from node.ledger.arrivals import Ending
 from node.ledger.records import Arrival, EventKind
+from node.receive.identity import identified
 from node.receive.peers import PeerList
 from node.spool import Spool
 from node.states import Receipt
@@ -247,7 +245,7 @@ class DimseReceiver:
         try:
             part10 = event.encoded_dataset()
             announced = str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID)
-            header, stored = self._spool.store(part10, lambda: _identified(part10, *announced))
+            header, stored = self._spool.store(part10, lambda: identified(part10, *announced))
             receipt = self._ledger.arrivals.record(
                 Arrival(
                     header=header,
@@ -289,40 +287,3 @@ def _application_entity(config: ReceiverConfig) -> Any:
         ae.add_supported_context(str(context.abstract_syntax), list(TRANSFER_SYNTAXES))
     ae.add_supported_context(Verification)
     return ae
-
-
-def _header(part10: bytes) -> InstanceHeader:
-    """The header of a received instance; pixel data are not looked at.
-
-    Raises
-    ------
-    Refusal
-        ``UNREADABLE_FILE``, or as :func:`inference.reading.header_of`.
-    """
-    try:
-        with tolerant():
-            dataset = dcmread(io.BytesIO(part10), stop_before_pixels=True, specific_tags=list(HEADER_KEYWORDS))
-    except READ_ERRORS as error:
-        raise Refusal(ReasonCode.UNREADABLE_FILE, f"the data set cannot be parsed: {error}") from error
-    return header_of(dataset)
-
-
-def _identified(part10: bytes, sop_class_uid: str, sop_instance_uid: str) -> InstanceHeader:
-    """The header of an instance that is what the command announced, and that says where it belongs.
-
-    Raises
-    ------
-    Refusal
-        As :func:`_header`, and ``IDENTITY_MISSING`` or ``IDENTITY_CONFLICT``.
-    """
-    header = _header(part10)
-    if header.uids_derived:
-        text = "Study, Series or SOP Instance UID is empty: what it belongs to would be a guess"
-        raise Refusal(ReasonCode.IDENTITY_MISSING, text)
-    if header.sop_instance_uid != sop_instance_uid:
-        text = f"the command announced SOP Instance UID {sop_instance_uid}, the data set has {header.sop_instance_uid}"
-        raise Refusal(ReasonCode.IDENTITY_CONFLICT, text)
-    if header.sop_class_uid != sop_class_uid:
-        text = f"the command announced SOP Class UID {sop_class_uid}, the data set has {header.sop_class_uid}"
-        raise Refusal(ReasonCode.IDENTITY_CONFLICT, text)
-    return header
