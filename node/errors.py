@@ -9,7 +9,10 @@ Hierarchy::
     └── PermanentError
         ├── ConfigError            config.yaml is wrong; names the line and the key
         ├── DeliveryRejectedError  a peer refused for good (SOP class not supported)
-        └── NotFoundError          no such study
+        ├── NotFoundError          no such study
+        ├── IllegalTransitionError (node.states) a study was asked to take a step its state does not allow
+        ├── LeaseLostError         (node.ledger.jobs) a worker's run is no longer its own
+        └── LedgerVersionError     (node.ledger.migrations) the ledger belongs to other software
 """
 
 from enum import IntEnum

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inference.errors import ReasonCode
+from inference.errors import ReasonCode, Refusal
 from inference.findings import Findings, Outcome, Reason, SkippedFile
 from inference.reading import InstanceHeader, find_files, group_studies, read_headers
 from node.config import Config
@@ -81,9 +81,12 @@ def _process_one(
     try:
         processed = process_study(headers, decision, config, folder)
         code = ExitCode.REFUSED if processed.findings.outcome is Outcome.REFUSED else ExitCode.RESULT
-    except Exception as error:
+    except Refusal as refusal:  # a file that was readable no longer is
+        processed = _refused(decision, Reason(code=refusal.code, text=refusal.text))
+        code = ExitCode.REFUSED
+    except Exception as error:  # the command's edge: a defect costs one study, visibly, and not those after it
         log.exception("study %s", decision.study_instance_uid)
-        processed = _broken(decision, error)
+        processed = _refused(decision, Reason(code=ReasonCode.INTERNAL_ERROR, text=f"{type(error).__name__}: {error}"))
         code = ExitCode.UNEXPECTED
     findings = replace(processed.findings, skipped=(*skipped, *processed.findings.skipped))
     picture = str(processed.picture_png) if processed.picture_png is not None else None
@@ -92,9 +95,8 @@ def _process_one(
     return report, code
 
 
-def _broken(decision: Decision, error: Exception) -> ProcessedStudy:
-    """A study on which Osteon itself failed."""
-    reason = Reason(code=ReasonCode.INTERNAL_ERROR, text=f"{type(error).__name__}: {error}")
+def _refused(decision: Decision, reason: Reason) -> ProcessedStudy:
+    """A study that gave nothing, for a reason that the workflow did not foresee."""
     findings = Findings(
         study_instance_uid=decision.study_instance_uid, workflow=decision.workflow or "", outcome=Outcome.REFUSED, reason=reason
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tests.peers.dcmtk import dcmtk
 from tests.peers.orthanc import DICOM_PORT, OrthancPeer
 
 NODE_PORT = 11112
@@ -41,7 +42,11 @@ def serving(peer: OrthancPeer, config: Path) -> Iterator[subprocess.Popen[bytes]
             [sys.executable, "-m", "node.cli", "serve", "--config", str(config)], stdout=log, stderr=log, cwd=config.parent
         )
     try:
-        until(lambda: peer.run(["echoscu", "-aec", "OSTEON", "127.0.0.1", str(NODE_PORT)]).returncode == 0, "the node answers C-ECHO", 60)
+        until(
+            lambda: peer.run([dcmtk("echoscu"), "-aec", "OSTEON", "127.0.0.1", str(NODE_PORT)]).returncode == 0,
+            "the node answers C-ECHO",
+            60,
+        )
         yield process
     finally:
         if process.poll() is None:

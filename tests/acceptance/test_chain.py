@@ -13,8 +13,8 @@ import pytest
 
 from tests.acceptance.running import NODE_PORT, serving, until, write_config
 from tests.paths import real_image
+from tests.peers.dcmtk import dcmtk
 from tests.peers.orthanc import OrthancPeer, orthanc
-from tests.peers.tools import require_peer
 from tests.real.studies import labels_on_volume, nifti_to_dicom, volume_from_nifti
 
 pytestmark = pytest.mark.acceptance
@@ -26,7 +26,7 @@ REFERENCE_HU = {"L1": 111, "L2": 113, "L3": 108, "L4": 110}
 
 
 def send(peer: OrthancPeer, folder: Path) -> None:
-    done = peer.run(["storescu", "+sd", "+r", "-R", "-aec", "OSTEON", "127.0.0.1", str(NODE_PORT), str(folder)])
+    done = peer.run([dcmtk("storescu"), "+sd", "+r", "-R", "-aec", "OSTEON", "127.0.0.1", str(NODE_PORT), str(folder)])
     assert done.returncode == 0, done.stderr
 
 
@@ -48,7 +48,6 @@ def abdomen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_real_ct_comes_back_as_seg_and_sr(tmp_path: Path, abdomen: Path) -> None:
-    require_peer("storescu", "echoscu")
     with orthanc(tmp_path / "orthanc") as peer:
         config = write_config(tmp_path)
         with serving(peer, config):

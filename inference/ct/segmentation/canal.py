@@ -20,6 +20,7 @@ VALID_SCORE = 0.19
 END_SCORE = 0.12
 RUNNING_MM = 24.0
 SMOOTH_MM = 6.0
+MAX_LATERAL_SLOPE = 0.65
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +173,18 @@ def longest_valid(scores: Floats, spacing_mm: float) -> tuple[int, int]:
     return (int(strong[0]), int(strong[-1]) + 1) if strong.size else (0, 0)
 
 
+def upright_part(points_mm: Points) -> slice:
+    """The longest part of a smoothed track that does not run sideways: below the sacrum the path may wander off into a hip."""
+    if len(points_mm) <= 3:
+        return slice(0, len(points_mm))
+    slope = np.gradient(points_mm[:, 2], points_mm[:, 0])
+    labels, count = ndimage.label(np.abs(slope) < MAX_LATERAL_SLOPE)
+    if count == 0:
+        return slice(0, 0)
+    rows = np.nonzero(labels == 1 + int(np.argmax(np.bincount(labels)[1:])))[0]
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+
+
 def track_at(corridor: Corridor, bone_hu: float) -> CanalTrack:
     """The canal as seen with one bone threshold; an empty track where there is none."""
     score = canal_score(corridor, bone_hu)
@@ -183,7 +196,8 @@ def track_at(corridor: Corridor, bone_hu: float) -> CanalTrack:
     points = np.column_stack([planes, yx]) * corridor.spacing_mm
     if len(points) > 3:
         points[:, 1:] = ndimage.gaussian_filter1d(points[:, 1:], SMOOTH_MM / corridor.spacing_mm, axis=0, mode="nearest")
-    return CanalTrack(points_mm=points, scores=along[first:last], bone_hu=bone_hu)
+    kept = upright_part(points)
+    return CanalTrack(points_mm=points[kept], scores=along[first:last][kept], bone_hu=bone_hu)
 
 
 def merit(track: CanalTrack) -> float:

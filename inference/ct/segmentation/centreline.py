@@ -69,7 +69,7 @@ def axes_across(tangent: Points, anterior_hint: Points) -> tuple[Points, Points]
     """Anterior and left unit vectors (N, 3) perpendicular to the tangents, the anterior one nearest to its hint."""
     anterior = anterior_hint - np.sum(anterior_hint * tangent, axis=1, keepdims=True) * tangent
     anterior /= np.linalg.norm(anterior, axis=1, keepdims=True)
-    return anterior, np.cross(tangent, anterior)
+    return anterior, np.cross(anterior, tangent)  # (z, y, x) components: a left-handed order
 
 
 def extended_canal(track: CanalTrack, grid: WorkGrid) -> Points:
