@@ -1,7 +1,7 @@
 """Who made a result: the equipment modules, and one Contributing Equipment item per algorithm (PS3.3 C.12.1)."""
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 from highdicom import AlgorithmIdentificationSequence, ContributingEquipment
 from highdicom.sr import AlgorithmIdentification
@@ -70,3 +70,18 @@ def segmentation_algorithm(model: ModelUsed) -> AlgorithmIdentificationSequence:
         source=MANUFACTURER,
         parameters={"sha256": model.sha256},
     )
+
+
+def document_attributes(findings: Findings, context: ResultContext) -> dict[str, Any]:
+    """What both structured reports say of their making: complete, but unverified and preliminary, for no person has read them yet."""
+    return {
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MODEL_NAME,
+        "software_versions": software_versions(context)[0],
+        "device_serial_number": device_serial_number(context, findings.models),
+        "is_complete": True,
+        "is_final": False,
+        "is_verified": False,
+        "contributing_equipment": contributing_equipment(findings, context),
+        "coding_schemes": concepts.coding_schemes(),
+    }

@@ -93,16 +93,8 @@ def build_report(
         series_number=series_number,
         sop_instance_uid=key.uid("sr instance"),
         instance_number=1,
-        manufacturer=equipment.MANUFACTURER,
-        manufacturer_model_name=equipment.MODEL_NAME,
-        software_versions=equipment.software_versions(context)[0],
-        device_serial_number=equipment.device_serial_number(context, findings.models),
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
         series_description=SERIES_DESCRIPTION,
-        contributing_equipment=equipment.contributing_equipment(findings, context),
-        coding_schemes=codes.coding_schemes(),
+        **equipment.document_attributes(findings, context),
     )
 
 

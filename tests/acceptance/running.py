@@ -4,14 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.node.support import until
 from tests.peers.dcmtk import dcmtk
 from tests.peers.orthanc import DICOM_PORT, OrthancPeer
 
@@ -56,20 +56,3 @@ def serving(peer: OrthancPeer, config: Path) -> Iterator[subprocess.Popen[bytes]
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait(timeout=10)
-
-
-def until(condition: Callable[[], Any], what: str, timeout_s: float = 120) -> Any:
-    """Wait for the condition and return what it gave.
-
-    Raises
-    ------
-    TimeoutError
-        Naming what did not come.
-    """
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.25)
-    raise TimeoutError(f"did not come within {timeout_s:.0f} s: {what}")

@@ -11,7 +11,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from tests.acceptance.running import NODE_PORT, serving, until, write_config
+from tests.acceptance.running import NODE_PORT, serving, write_config
+from tests.node.support import until
 from tests.paths import real_image
 from tests.peers.dcmtk import dcmtk
 from tests.peers.orthanc import OrthancPeer, orthanc
@@ -52,7 +53,7 @@ def test_a_real_ct_comes_back_as_seg_and_sr(tmp_path: Path, abdomen: Path) -> No
         config = write_config(tmp_path)
         with serving(peer, config):
             send(peer, abdomen)
-            until(lambda: set(results_at(peer)) == RESULTS, "four result objects at Orthanc")
+            until(lambda: set(results_at(peer)) == RESULTS, "four result objects at Orthanc", 180)
             files = {
                 name: peer.download(identifier, tmp_path / f"{index}.dcm")
                 for index, (name, identifier) in enumerate(results_at(peer).items())
@@ -60,7 +61,9 @@ def test_a_real_ct_comes_back_as_seg_and_sr(tmp_path: Path, abdomen: Path) -> No
             rows = [json.loads(line) for line in osteon(peer, "studies", "--config", str(config), "--json").splitlines()]
             assert [(row["state"], row["route"], row["instances"]) for row in rows] == [("done", "ct", 112)]
             until(
-                lambda: osteon(peer, "deliveries", "--config", str(config), "--json").count('"delivered"') == 4, "four deliveries on record"
+                lambda: osteon(peer, "deliveries", "--config", str(config), "--json").count('"delivered"') == 4,
+                "four deliveries on record",
+                60,
             )
             send(peer, abdomen)  # the same instances again: no second run, no second set of results
             time.sleep(3)
