@@ -1,7 +1,6 @@
 """The command ``osteon``."""
 
 import json
-import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from inference import __version__
+from node import logs
 from node.config import Config
 from node.config_file import find_config, load_config
 from node.console import plain, print_decision, print_deliveries, print_report, print_studies, print_study
@@ -36,7 +36,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line
 
 def main() -> None:
     """Run the command; errors become one line on stderr and the exit code of design.md."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logs.configure("WARNING")
     try:
         app()
     except (ConfigError, NotFoundError) as error:
@@ -104,10 +104,7 @@ def serve(config: ConfigOption = None) -> None:
     from node.app import Node
 
     settings = _config(config)
-    logging.getLogger().setLevel(settings.logging.level)
-    if settings.logging.level != "DEBUG":  # a line a tick and a line a PDU help nobody
-        for name in ("apscheduler", "pynetdicom"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+    logs.configure(settings.logging.level)
     Node(settings).serve_forever()
 
 

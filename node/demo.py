@@ -19,7 +19,7 @@ from rich.table import Table
 from inference.reading import read_header
 from node.app import Node
 from node.clock import utc_now
-from node.config import Completion, Config, Destination, Receiver, Storage
+from node.config import Completion, Config, Destination, Logging, Receiver, Storage
 from node.config_file import find_config, load_config
 from node.console import outcome_line
 from node.errors import DeliveryError, ExitCode
@@ -74,7 +74,7 @@ def _prepare(keep: Path) -> Path:
 
 
 def _simulate(folder: Path, progress: Progress) -> list[Path]:
-    """Three CT patients (one low, one healthy, one whose view ends above L1), a chest radiograph and a DXA; one folder a study."""
+    """Three CT patients (low, healthy, a chest CT), a chest radiograph and a DXA image; one folder a study."""
     from training.simulation.ct import AcquisitionParameters, FieldOfView, PatientParameters, simulate_ct
     from training.simulation.dicom import StudyOptions, write_dicom
     from training.simulation.radiograph import Projection, write_projection
@@ -123,6 +123,7 @@ def _demo_config(folder: Path, pacs_port: int) -> Config:
             "receiver": Receiver(host=LOOPBACK, port=_free_port(), min_free_disk_mb=0),
             "storage": Storage(spool=folder / "spool", results=folder / "results", ledger=SecretStr(f"sqlite:///{folder / 'osteon.db'}")),
             "completion": Completion(quiet_s={}, default_quiet_s=2, tick_s=0.2),
+            "logging": Logging(level="WARNING"),
             "destinations": (Destination(name="pacs", ae_title="DEMO-PACS", host=LOOPBACK, port=pacs_port),),
             "routes": tuple(route.model_copy(update={"destinations": ("pacs",), "on_refusal": "text"}) for route in shipped.routes),
         }

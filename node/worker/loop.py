@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import IO, NoReturn
 
 from inference.errors import ReasonCode
+from node import logs
 from node.clock import Clock, utc_now
 from node.config import Config
 from node.errors import StorageError
@@ -89,8 +90,7 @@ def _serve(worker: Worker) -> int:
 
 
 def _prepare(config: Config) -> None:
-    level = config.logging.level
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s")
+    logs.configure(config.logging.level)
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the node decides
     limit_memory(config.worker.memory_limit_mb)
