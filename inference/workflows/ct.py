@@ -14,6 +14,7 @@ from inference.ct.options import CtOptions
 from inference.ct.quality import assess
 from inference.ct.segmentation import get_segmenter
 from inference.ct.segmentation.base import Segmentation, Segmenter
+from inference.ct.segmentation.scale import check_scale
 from inference.ct.series import CandidateSeries, LoadedSeries, SeriesChoice, choose_series, load_series
 from inference.ct.summary import Verdict, summarise
 from inference.errors import ReasonCode, Refusal
@@ -167,6 +168,7 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
     with clock.step("segmentation"):
         segmentation = segmenter.segment(loaded.volume)
     with clock.step("measurement"):
+        check_scale(loaded.volume, segmentation)
         estimate = estimate_phase(loaded.volume, segmentation)
         acquisition = dataclasses.replace(loaded.acquisition, contrast_phase=str(estimate.phase), contrast_because=estimate.because)
         measured = measure_bodies(loaded.volume, segmentation, options)

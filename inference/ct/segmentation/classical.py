@@ -15,10 +15,11 @@ from inference.ct.segmentation.bodies import Body, OrientedScan, body_axes, find
 from inference.ct.segmentation.canal import CanalTrack, corridor_of, find_canal, merit
 from inference.ct.segmentation.centreline import body_centreline
 from inference.ct.segmentation.discs import Disc, find_discs
-from inference.ct.segmentation.grid import Frame, WorkGrid, check_intensity_scale, frame_of, resample, soft_tissue_shift_hu
+from inference.ct.segmentation.grid import Frame, WorkGrid, check_intensity_scale, frame_of, resample
 from inference.ct.segmentation.levels import Anchors, Naming, name_levels
 from inference.ct.segmentation.ribs import rib_statuses, slots
 from inference.ct.segmentation.sacrum import find_sacrum
+from inference.ct.segmentation.scale import soft_tissue_shift_hu
 from inference.ct.segmentation.straighten import StraightSpine, straighten
 from inference.ct.segmentation.surroundings import look_around
 from inference.ct.segmentation.wall import Wall, find_wall

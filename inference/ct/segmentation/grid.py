@@ -165,26 +165,3 @@ def check_intensity_scale(grid: WorkGrid) -> None:
             f"{raw_like:.0%} of the voxels lie between 800 and 1300 and {tissue:.0%} in the range of fat and soft tissue: "
             "these are not HU (is the rescale missing?)",
         )
-
-
-FAT_HU, MUSCLE_HU = -100.0, 50.0
-MIN_SHIFT_HU = 50.0
-
-
-def soft_tissue_shift_hu(values: Floats) -> float:
-    """How far a scan's intensity scale is displaced, judged by its peaks of fat and muscle; 0 unless it is far and plain.
-
-    The sum of the histogram near both peaks is compared for every displacement up to 150 HU. Segmentation alone uses the answer:
-    attenuation is always measured on the scan's own scale.
-    """
-    counts, _ = np.histogram(values, bins=100, range=(-300.0, 200.0))
-    smooth = ndimage.gaussian_filter1d(counts.astype(np.float64), 20.0 / 5.0)
-    shifts = np.arange(-150.0, 151.0, 5.0)
-
-    def height(hu: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.interp(hu, np.arange(-297.5, 200.0, 5.0), smooth))
-
-    fit = np.sqrt(np.maximum(height(shifts + FAT_HU), 0.02 * smooth.max()) * height(shifts + MUSCLE_HU))
-    best = int(np.argmax(fit))
-    usual = float(fit[np.abs(shifts) < MIN_SHIFT_HU].max())
-    return float(shifts[best]) if fit[best] > 1.5 * usual else 0.0

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from inference.ct.segmentation.grid import WorkGrid, axis_weights, check_intensity_scale, frame_of, resample, soft_tissue_shift_hu
+from inference.ct.segmentation.grid import WorkGrid, axis_weights, check_intensity_scale, frame_of, resample
+from inference.ct.segmentation.scale import soft_tissue_shift_hu
 from inference.errors import ReasonCode, Refusal
 from inference.volume import Volume
 from tests.inference.ct.segmentation.overlap import moved
