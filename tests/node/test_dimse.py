@@ -307,6 +307,7 @@ def test_a_silent_association_is_ended(start: Start) -> None:
     with sending(node.port, [ct_slice()]) as association:
         association.send_c_store(ct_slice())
         until(lambda: association.is_aborted, "the node aborts an association that says nothing")
+        assert not association.is_established
     until(lambda: node.ledger.progress.receiving()[0].open_associations == 0, "its end is recorded")
 
 

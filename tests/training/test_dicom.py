@@ -1,7 +1,6 @@
 """The written study is valid DICOM, reads back to the same volume, and cannot be mistaken for a person's."""
 
 import json
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pydicom
 import pytest
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from tests.peers.tools import require_peer
 from training.simulation import (
     AcquisitionParameters,
     ContrastPhase,
@@ -40,8 +40,7 @@ def study(scan: SimulatedCt, tmp_path_factory: pytest.TempPathFactory) -> list[P
 
 @pytest.mark.integration
 def test_dciodvfy_has_nothing_to_say(study: list[Path]) -> None:
-    if shutil.which("dciodvfy") is None:
-        pytest.skip("dciodvfy (Debian dicom3tools) is not installed")
+    require_peer("dciodvfy")
     for path in (study[0], study[-2], study[-1]):
         said = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
         lines = [line for line in (said.stdout + said.stderr).splitlines() if line.strip()]
