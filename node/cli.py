@@ -17,6 +17,7 @@ from node.config_file import find_config, load_config
 from node.console import plain, print_decision, print_deliveries, print_report, print_studies, print_study
 from node.errors import ConfigError, ExitCode, NotFoundError, OsteonError
 from node.ledger import Ledger
+from node.ledger.migrations import LedgerVersionError
 from node.states import DeliveryState, StudyState
 
 app = typer.Typer(
@@ -39,7 +40,7 @@ def main() -> None:
     logs.configure("WARNING")
     try:
         app()
-    except (ConfigError, NotFoundError) as error:
+    except (ConfigError, LedgerVersionError, NotFoundError) as error:
         typer.echo(str(error), err=True)
         sys.exit(ExitCode.USAGE)
     except OsteonError as error:

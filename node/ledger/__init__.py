@@ -33,8 +33,8 @@ class Ledger:
         Its four sides: the receiver's, the scheduler's, the worker's and the outbox's.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
+    def __init__(self, url: str, *, create: bool) -> None:
+        self._database = Database(url, create=create)
         self.arrivals = Arrivals(self._database)
         self.progress = Progress(self._database)
         self.jobs = Jobs(self._database)
@@ -53,7 +53,7 @@ class Ledger:
         StorageError
             It cannot be opened now.
         """
-        ledger = cls(url)
+        ledger = cls(url, create=True)
         with ledger._closed_on_error(), ledger._database.write() as conn:
             migrations.migrate(conn, now)
         return ledger
@@ -64,10 +64,12 @@ class Ledger:
 
         Raises
         ------
+        NotFoundError
+            No node has made it yet.
         node.ledger.migrations.LedgerVersionError
             Its tables are not those of this software.
         """
-        ledger = cls(url)
+        ledger = cls(url, create=False)
         with ledger._closed_on_error(), ledger._database.read() as conn:
             migrations.require_current(conn)
         return ledger

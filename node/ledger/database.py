@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from node.errors import ConfigError, StorageError
+from node.errors import ConfigError, NotFoundError, StorageError
 
 BUSY_TIMEOUT_MS = 30_000
 _WRITE = {"osteon_write": True}
@@ -26,14 +26,18 @@ class Database:
     ----------
     url
         SQLAlchemy URL. ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql+psycopg://...``.
+    create
+        Whether a missing SQLite file may be made.
 
     Raises
     ------
     ConfigError
         The URL is not one of those.
+    NotFoundError
+        There is no such SQLite file, and none may be made.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError:
@@ -44,7 +48,11 @@ class Database:
         if self.is_sqlite:
             if not parsed.database or parsed.database == ":memory:":
                 raise ConfigError("storage.ledger: SQLite needs a file; several processes share it")
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            file = Path(parsed.database)
+            if create:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            elif not file.is_file():
+                raise NotFoundError(f"there is no ledger at {file} yet: `osteon serve` makes it")
         elif parsed.get_backend_name() != "postgresql":
             raise ConfigError(f"storage.ledger: SQLite or PostgreSQL, not {parsed.get_backend_name()}")
         self._lock = threading.Lock() if self.is_sqlite else nullcontext()

@@ -193,6 +193,19 @@ def test_an_unknown_segmenter_is_named(study: Path, tmp_path: Path) -> None:
     assert "known: classical" in str(done.exception)
 
 
+def test_without_a_ledger_a_person_is_told_what_makes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("storage: {ledger: 'sqlite:///data/osteon.db'}\n")
+    monkeypatch.setattr("sys.argv", ["osteon", "studies", "-c", str(config)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == ExitCode.USAGE
+    assert f"there is no ledger at {tmp_path / 'data/osteon.db'} yet" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 def test_the_ledger_commands_on_an_empty_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

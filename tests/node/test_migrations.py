@@ -1,10 +1,12 @@
 """The ledger's tables and the constraints that hold whatever the code does."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from node.errors import ConfigError, StorageError
+from node.errors import ConfigError, NotFoundError, StorageError
 from node.ledger import Ledger, migrations
 from node.ledger.database import Database
 from node.ledger.migrations import LedgerVersionError
@@ -19,7 +21,7 @@ _NEW_JOB = "INSERT INTO jobs (study_uid, run, state, route, workflow, queued_at,
 
 @pytest.mark.usefixtures("ledger")
 def test_the_tables_are_those_that_the_code_knows(ledger_url: str) -> None:
-    database = Database(ledger_url)
+    database = Database(ledger_url, create=True)
     with database.read() as conn:
         found = inspect(conn)
         tables = {name: {column["name"] for column in found.get_columns(name)} for name in found.get_table_names()}
@@ -30,7 +32,7 @@ def test_the_tables_are_those_that_the_code_knows(ledger_url: str) -> None:
 
 def test_migrating_again_does_nothing(ledger_url: str) -> None:
     Ledger.open(ledger_url, NOON).close()
-    database = Database(ledger_url)
+    database = Database(ledger_url, create=True)
     with database.write() as conn:
         assert migrations.migrate(conn, NOON) == []
         assert migrations.version(conn) == migrations.known()[-1].version
@@ -43,7 +45,7 @@ def test_migrations_are_numbered_without_gaps() -> None:
 
 @pytest.mark.usefixtures("ledger")
 def test_a_newer_ledger_is_refused(ledger_url: str) -> None:
-    database = Database(ledger_url)
+    database = Database(ledger_url, create=True)
     with database.write() as conn:
         conn.execute(text("INSERT INTO schema_versions VALUES (99, 'future', 'later')"))
     database.close()
@@ -53,6 +55,10 @@ def test_a_newer_ledger_is_refused(ledger_url: str) -> None:
 
 
 def test_a_ledger_that_no_node_made_is_not_attached(ledger_url: str) -> None:
+    if ledger_url.startswith("sqlite"):
+        with pytest.raises(NotFoundError, match="there is no ledger at"):
+            Ledger.attach(ledger_url)
+        Path(ledger_url.removeprefix("sqlite:///")).touch()
     with pytest.raises(LedgerVersionError, match="start the node once"):
         Ledger.attach(ledger_url)
 
@@ -75,7 +81,7 @@ def test_a_ledger_that_no_node_made_is_not_attached(ledger_url: str) -> None:
 )
 def test_the_database_refuses_what_must_not_be(ledger: Ledger, ledger_url: str, statement: str) -> None:
     working(ledger)
-    database = Database(ledger_url)
+    database = Database(ledger_url, create=True)
     with pytest.raises(IntegrityError), database.write() as conn:
         conn.execute(text(statement))
     database.close()
@@ -92,12 +98,12 @@ def test_the_database_refuses_what_must_not_be(ledger: Ledger, ledger_url: str, 
 )
 def test_other_urls_are_refused(url: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        Ledger(url)
+        Ledger(url, create=True)
 
 
 def test_a_secret_in_the_url_is_not_repeated() -> None:
     with pytest.raises(ConfigError) as caught:
-        Ledger("postgresql//user:secret@host")
+        Ledger("postgresql//user:secret@host", create=True)
     assert "secret" not in str(caught.value)
 
 
@@ -114,7 +120,7 @@ def test_a_time_without_a_zone_is_refused(ledger: Ledger) -> None:
 
 
 def test_sqlite_is_durable_and_shared(tmp_path_factory: pytest.TempPathFactory) -> None:
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('db') / 'x.db'}")
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('db') / 'x.db'}", create=True)
     with database.read() as conn:
         assert _pragma(conn, "journal_mode") == "wal"
         assert _pragma(conn, "synchronous") == 2
