@@ -106,11 +106,78 @@ class BodyHeights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecondReader:
+    """What an independent second reader says of one body. It is held beside the measurement and never enters it.
+
+    Attributes
+    ----------
+    level, level_certain
+        What the second reader itself calls the body.
+    dice
+        Overlap of the two masks of this body, 0 to 1; 0 where the second reader sees no body here.
+    mean_difference_hu, median_difference_hu
+        Attenuation of the 6 mm core of the second reader's mask less that of the measured mask; None where either core is too small to
+        carry a number.
+    """
+
+    level: str | None
+    level_certain: bool
+    dice: float
+    mean_difference_hu: float | None = None
+    median_difference_hu: float | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether the second reader sees a body here at all."""
+        return self.dice > 0.0
+
+
+class LevelAgreement(StrEnum):
+    """Whether two readers place the levels alike."""
+
+    AGREE = "agree"
+    """Every body that both name with certainty has one name."""
+    DIFFER = "differ"
+    """At least one has two, or the two count the bodies differently."""
+    NOT_COMPARED = "not_compared"
+    """No body is named with certainty by both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How far a second reader agrees with the measurement, over the study.
+
+    Attributes
+    ----------
+    model
+        The second reader.
+    compared
+        Bodies that both see.
+    only_first, only_second
+        Bodies that one of them alone sees; bodies cut by the edge of the image count too.
+    median_dice
+        Over the compared bodies; None without any.
+    median_difference_hu
+        Median of the absolute differences of the cores' medians; None where no body has both.
+    levels
+        Whether the names agree.
+    """
+
+    model: ModelUsed
+    compared: int
+    only_first: int
+    only_second: int
+    median_dice: float | None
+    median_difference_hu: float | None
+    levels: LevelAgreement
+
+
+@dataclass(frozen=True, kw_only=True)
 class VertebraFinding:
     """One body: what was measured, and whether it counts.
 
     ``label`` is its value in the masks of :class:`CtImages`. ``rois`` holds an empty tuple where nothing could be measured; a number
-    is never made up for an empty region.
+    is never made up for an empty region. ``second_reader`` is None where there was no second reader.
     """
 
     label: int
@@ -125,6 +192,7 @@ class VertebraFinding:
     anterior: tuple[float, float, float]
     left: tuple[float, float, float]
     warnings: tuple[Notice, ...] = ()
+    second_reader: SecondReader | None = None
 
     def roi(self, kind: RoiKind) -> RoiMeasurement | None:
         """The measurement of this kind, or None."""
@@ -202,6 +270,9 @@ class CtImages:
         The DICOM files of the measured series, in the order of the source masks' first axis.
     source_bodies, source_core, source_ellipse
         The same masks on the pixel grid of the source files, shape (files, Rows, Columns).
+    second_bodies
+        The second reader's bodies, of ``volume``'s shape: a body that both see has the label of ``bodies``, one that the second reader
+        alone sees a label that ``bodies`` does not use. None without a second reader.
     """
 
     volume: "Volume"
@@ -212,6 +283,7 @@ class CtImages:
     source_bodies: NDArray[np.uint8]
     source_core: NDArray[np.uint8]
     source_ellipse: NDArray[np.uint8]
+    second_bodies: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +299,8 @@ class Findings:
     """Everything a workflow says about one study.
 
     ``reason`` is set exactly when ``outcome`` is ``refused``. A refused study may still list vertebrae (measured, but no level may
-    carry a band).
+    carry a band). The first of ``models`` made the masks that were measured; a second reader, if there was one, follows and is described by
+    ``second_reader``.
     """
 
     study_instance_uid: str
@@ -241,6 +314,7 @@ class Findings:
     level_because: str = ""
     skipped: tuple[SkippedFile, ...] = ()
     models: tuple[ModelUsed, ...] = ()
+    second_reader: Agreement | None = None
     images: CtImages | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
 

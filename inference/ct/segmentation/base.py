@@ -1,12 +1,13 @@
 """What every vertebral segmenter takes and gives, whatever it is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.findings import ModelUsed, Notice
+from inference.findings import Agreement, ModelUsed, Notice, SecondReader
 from inference.volume import Volume
 
 
@@ -31,6 +32,8 @@ class VertebralBody:
         body's mid-sagittal plane; towards the patient's left.
     notices
         What the segmenter noticed about this body alone (a weak disc, a merged neighbour).
+    uncertain_because
+        One sentence where the name is not certain for another reason than that no anchor settles it; else empty.
     """
 
     label: int
@@ -42,6 +45,27 @@ class VertebralBody:
     anterior: NDArray[np.float64]
     left: NDArray[np.float64]
     notices: tuple[Notice, ...] = ()
+    uncertain_because: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondReading:
+    """What a second reader says of a segmentation.
+
+    Attributes
+    ----------
+    bodies
+        uint8, the volume's shape: the second reader's bodies. One that both see has the label of the first reader's, one that the second
+        reader alone sees a label above the first reader's highest.
+    per_body
+        By label, for every body of the first reader.
+    agreement
+        Over all bodies.
+    """
+
+    bodies: NDArray[np.uint8]
+    per_body: Mapping[int, SecondReader]
+    agreement: Agreement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +86,10 @@ class Segmentation:
         What concerns the whole segmentation.
     model
         What made it.
+    second
+        What a second reader says of it; None without one.
+    timings_s
+        Seconds per reader, where several read.
     """
 
     bodies: NDArray[np.uint8]
@@ -70,6 +98,8 @@ class Segmentation:
     level_because: str
     notices: tuple[Notice, ...]
     model: ModelUsed
+    second: SecondReading | None = None
+    timings_s: Mapping[str, float] = field(default_factory=dict)
 
 
 class Segmenter(Protocol):
