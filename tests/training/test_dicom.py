@@ -3,6 +3,7 @@
 import json
 import subprocess
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import highdicom
@@ -11,6 +12,8 @@ import pydicom
 import pytest
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from inference.ct.series import choose_series, load_series
+from inference.reading import find_files, read_headers
 from tests.peers.tools import require_peer
 from training.simulation import (
     AcquisitionParameters,
@@ -23,6 +26,8 @@ from training.simulation import (
     write_dicom,
     write_truth,
 )
+from training.simulation.identity import study_identity
+from training.simulation.vendors import STYLES, Vendor
 
 SMALL = AcquisitionParameters(rows=40, columns=48, pixel_spacing_mm=6.0, slice_spacing_mm=7.5, z_range_mm=(-40.0, 40.0))
 PATIENT = PatientParameters(seed=21, age_years=71, contrast=ContrastPhase.VENOUS)
@@ -179,3 +184,61 @@ def test_truth_is_written_by_study(scan: SimulatedCt, tmp_path: Path) -> None:
     assert levels["L3"]["height_mm"]["anterior"] == pytest.approx(truth.anterior_mm, abs=0.01)
     assert levels["L3"]["whole"] is True
     assert written["studies"][uid]["contrast"] == "venous"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("vendor", list(Vendor))
+def test_dciodvfy_has_nothing_to_say_of_any_vendor_style(vendor: Vendor, scan: SimulatedCt, tmp_path: Path) -> None:
+    require_peer("dciodvfy")
+    first = write_dicom(scan, tmp_path, StudyOptions(vendor=vendor))[0]
+    said = subprocess.run(["dciodvfy", str(first)], capture_output=True, text=True, check=False)
+    assert [line for line in (said.stdout + said.stderr).splitlines() if line.strip()] == ["CTImage"]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("vendor", list(Vendor))
+def test_every_vendor_style_reads_back_to_the_same_attenuation(vendor: Vendor, scan: SimulatedCt, tmp_path: Path) -> None:
+    write_dicom(scan, tmp_path, StudyOptions(vendor=vendor))
+    headers, skipped = read_headers(find_files([tmp_path]))
+    assert not skipped
+    loaded = load_series(choose_series(headers).candidates[0], max_slice_spacing_mm=8.0)
+    inside = scan.truth.bodies > 0
+    assert np.array_equal(loaded.volume.hu[inside], scan.volume.hu[inside])
+    padded = STYLES[vendor].padding is not None
+    assert np.array_equal(loaded.volume.hu, scan.volume.hu) is not padded
+    assert (loaded.volume.hu[:, 0, 0] == -1024).all() or not padded
+
+
+@pytest.mark.unit
+def test_vendor_styles_differ_where_real_ones_do_and_claim_to_be_nobody(scan: SimulatedCt, tmp_path: Path) -> None:
+    written = {vendor: pydicom.dcmread(write_dicom(scan, tmp_path / vendor, StudyOptions(vendor=vendor))[1]) for vendor in list(Vendor)}
+    assert all(str(instance.Manufacturer).startswith("Osteon simulation") for instance in written.values())
+    assert all("SIMULATED" in instance.SeriesDescription for instance in written.values())
+    assert written[Vendor.GE].PixelPaddingValue == -2000
+    assert written[Vendor.CANON].RescaleIntercept == 0
+    assert len(written[Vendor.SIEMENS].WindowCenter) == 2
+    assert written[Vendor.PHILIPS].SliceLocation == pytest.approx(7.5)
+    assert written[Vendor.PHILIPS].SliceLocation != written[Vendor.PHILIPS].ImagePositionPatient[2]
+    assert len({instance.ConvolutionKernel for instance in written.values()}) == len(Vendor)
+    assert len({instance.StudyInstanceUID for instance in written.values()}) == 1
+
+
+@pytest.mark.unit
+def test_studies_of_a_patient_share_the_patient_and_nothing_else() -> None:
+    later = date(2025, 3, 1)
+    scanned, film = study_identity(PATIENT, "CT", SMALL), study_identity(replace(PATIENT, contrast=ContrastPhase.NATIVE), "CXR")
+    assert scanned.patient_id == film.patient_id
+    assert scanned.birth_date == film.birth_date
+    assert scanned.study_instance_uid != film.study_instance_uid
+    after = study_identity(PATIENT, "CT", SMALL, study_date=later)
+    assert (after.study_date, after.age) == ("20250301", "072Y")
+    assert after.patient_id == scanned.patient_id
+    assert after.study_instance_uid != scanned.study_instance_uid
+
+
+@pytest.mark.unit
+def test_every_patient_has_the_stated_age_on_the_first_study_date() -> None:
+    for seed in range(366):
+        who = study_identity(replace(PATIENT, seed=seed), "CT")
+        assert who.age == "071Y"
+        assert (int(who.study_date) - int(who.birth_date)) // 10000 == 71

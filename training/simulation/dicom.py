@@ -1,6 +1,7 @@
 """Write a simulated scan as a DICOM study: CT Image Storage (PS3.3 A.3), and beside it what real studies carry."""
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, SecondaryCa
 
 from training.simulation.ct import SimulatedCt
 from training.simulation.identity import Identity, identity, uid_from
-from training.simulation.parameters import ContrastPhase, FieldOfView, Kernel
+from training.simulation.parameters import ContrastPhase, FieldOfView
+from training.simulation.vendors import MANUFACTURER, STYLES, Vendor, add_padding, add_technique
 
 STORED_OFFSET = 1024
-MANUFACTURER = "Osteon simulation"
 IMPLEMENTATION_UID = UID(uid_from("osteon", "simulation", "implementation"))
 _BODY_PARTS = {
     FieldOfView.CHEST: "CHEST",
@@ -22,19 +23,21 @@ _BODY_PARTS = {
     FieldOfView.ABDOMEN: "ABDOMEN",
     FieldOfView.TRUNK: "ABDOMEN",
 }
-_KERNELS = {Kernel.SOFT: "SIM SOFT", Kernel.SHARP: "SIM SHARP BONE"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
     """What the written study carries beside the axial series.
 
-    ``contrast_in_header`` False leaves the contrast attributes out of a contrast scan, as happens in practice.
+    ``contrast_in_header`` False leaves the contrast attributes out of a contrast scan, as happens in practice. ``vendor`` says whose
+    habits the axial series has. ``study_date`` None is the patient's own first one.
     """
 
     localizer: bool = False
     secondary_capture: bool = False
     contrast_in_header: bool = True
+    vendor: Vendor = Vendor.PLAIN
+    study_date: date | None = None
 
 
 def write_dicom(simulated: SimulatedCt, folder: Path, options: StudyOptions | None = None) -> list[Path]:
@@ -44,12 +47,12 @@ def write_dicom(simulated: SimulatedCt, folder: Path, options: StudyOptions | No
     """
     chosen = options or StudyOptions()
     folder.mkdir(parents=True, exist_ok=True)
-    who = identity(simulated)
+    who = identity(simulated, chosen.study_date)
     base = _axial_base(simulated, who, chosen)
     count = simulated.volume.hu.shape[0]
     order = range(count) if simulated.acquisition.feet_first else range(count - 1, -1, -1)
     paths = [
-        write_instance(_axial(base, simulated, who, index, number), folder / f"CT{number:04d}.dcm")
+        write_instance(_axial(base, simulated, who, index, number, chosen.vendor), folder / f"CT{number:04d}.dcm")
         for number, index in enumerate(order, start=1)
     ]
     if chosen.localizer:
@@ -124,34 +127,43 @@ def _axial_base(simulated: SimulatedCt, who: Identity, options: StudyOptions) ->
     named = phase is not ContrastPhase.NATIVE and options.contrast_in_header
     ds = _ct_base(simulated, who, f" {phase.value.upper()}" if named else "")
     acquisition = simulated.acquisition
+    style = STYLES[options.vendor]
+    ds.Manufacturer, ds.ManufacturerModelName = style.manufacturer, style.model
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    ds.SeriesDescription = f"SIMULATED {acquisition.thickness_mm:g}mm {acquisition.kernel.value}"
-    ds.ProtocolName = "SIMULATED"
+    kernel = style.kernel(acquisition.kernel)
+    said = acquisition.kernel.value if options.vendor is Vendor.PLAIN else kernel
+    ds.SeriesDescription = style.series.format(mm=f"{acquisition.thickness_mm:g}", kernel=said)
+    ds.ProtocolName = style.protocol
     ds.SeriesInstanceUID = who.uid("axial series")
     ds.SeriesNumber = 2
     if named:
         ds.ContrastBolusAgent = "SIMULATED IODINE"
     ds.SliceThickness = f"{acquisition.thickness_mm:g}"
     ds.GantryDetectorTilt = f"{acquisition.gantry_tilt_deg:g}"
-    ds.ConvolutionKernel = _KERNELS[acquisition.kernel]
+    ds.ConvolutionKernel = kernel
     ds.Rows, ds.Columns = acquisition.rows, acquisition.columns
     ds.PixelSpacing = [f"{acquisition.pixel_spacing_mm:g}"] * 2
     ds.ImageOrientationPatient = [_decimal(value) for axis in (2, 1) for value in simulated.volume.direction[:, axis]]
-    ds.WindowCenter, ds.WindowWidth = "50", "400"
+    ds.WindowCenter = [str(centre) for centre, _ in style.windows]
+    ds.WindowWidth = [str(width) for _, width in style.windows]
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = style.bits, style.bits - 1, int(style.signed)
     if not acquisition.omit_rescale:
-        ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = str(-STORED_OFFSET), "1", "HU"
+        ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = str(style.intercept_hu), "1", "HU"
+    add_technique(ds, acquisition, options.vendor)
+    add_padding(ds, style)
     return ds
 
 
-def _axial(base: Dataset, simulated: SimulatedCt, who: Identity, index: int, number: int) -> Dataset:
+def _axial(base: Dataset, simulated: SimulatedCt, who: Identity, index: int, number: int, vendor: Vendor) -> Dataset:
+    style = STYLES[vendor]
     ds = base.copy()
     position = simulated.volume.to_lps_mm(np.array([[index, 0, 0]]))[0]
     ds.SOPInstanceUID = who.uid("axial instance", number)
     ds.InstanceNumber = number
     ds.ImagePositionPatient = [_decimal(value) for value in position]
-    ds.SliceLocation = _decimal(position[2])
-    stored = (simulated.volume.hu[index].astype(np.int32) + STORED_OFFSET).astype("<u2")
-    ds.PixelData = stored.tobytes()
+    from_start = (number - 1) * simulated.acquisition.slice_spacing_mm
+    ds.SliceLocation = _decimal(from_start if style.location_from_start else position[2])
+    ds.PixelData = style.stored(simulated.volume.hu[index]).astype(style.dtype).tobytes()
     ds["PixelData"].VR = "OW"
     return ds
 
