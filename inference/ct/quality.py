@@ -33,6 +33,7 @@ FRAGMENT_RATIO = 0.5
 SIZE_RATIO = 0.3
 L5_POSTERIOR_RATIO = 26.3 / 30.3
 """A normal L5 is a wedge: posterior 26.3 +/- 1.9 mm, anterior 30.3 +/- 1.9 mm."""
+NO_ANCHOR = "No anchor in the image settles which vertebra this is."
 NEIGHBOUR_REACH = 2
 """A neighbour that does not count is passed over once; further away no body is a neighbour."""
 
@@ -72,7 +73,8 @@ def _is_listed(body: BodyMeasurement) -> bool:
 def _finding(body: BodyMeasurement, reason: Reason | None, warnings: tuple[Notice, ...]) -> VertebraFinding:
     vertebra = body.vertebra
     if reason is None and not vertebra.level_certain:
-        reason = Reason(code=ReasonCode.LEVEL_UNCERTAIN, text="No anchor in the image settles which vertebra this is.")
+        text = vertebra.uncertain_because or NO_ANCHOR
+        reason = Reason(code=ReasonCode.LEVEL_UNCERTAIN, text=text)
     return VertebraFinding(
         label=vertebra.label,
         level=vertebra.level if vertebra.level_certain else None,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from inference.ct.contrast import ContrastPhase
 from inference.ct.correction import contrast_correction, kvp_correction
 from inference.ct.options import CtOptions
+from inference.ct.quality import NO_ANCHOR
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import Band, Correction, CtSummary, Notice, Reason, Threshold, VertebraFinding
 
@@ -72,6 +73,9 @@ def refusal_reason(vertebrae: Sequence[VertebraFinding]) -> Reason | None:
         if first.excluded_because is not None and first.excluded_because.code is ReasonCode.NOT_WHOLE:
             return Reason(code=ReasonCode.L1_NOT_IN_VIEW, text="L1 is only partly in view; the thresholds hold for L1.")
         return None
+    doubt = _doubt(vertebrae)
+    if doubt:
+        return Reason(code=ReasonCode.LEVEL_UNCERTAIN, text=f"{doubt} The thresholds hold for L1 alone.")
     if certain:
         seen = ", ".join(str(vertebra.level) for vertebra in certain)
         return Reason(code=ReasonCode.L1_NOT_IN_VIEW, text=f"L1 is not in view (seen: {seen}); the thresholds hold for L1.")
@@ -79,6 +83,14 @@ def refusal_reason(vertebrae: Sequence[VertebraFinding]) -> Reason | None:
         text = "No anchor (sacrum, last rib) settles which vertebrae these are; the thresholds hold for L1 alone."
         return Reason(code=ReasonCode.LEVEL_UNCERTAIN, text=text)
     return Reason(code=ReasonCode.NO_USABLE_LEVEL, text="No vertebral body is wholly in view.")
+
+
+def _doubt(vertebrae: Sequence[VertebraFinding]) -> str:
+    """Why names that anchors would settle are not certain, L1's first; empty where only an anchor is missing."""
+    reasons = (vertebra.excluded_because for vertebra in vertebrae if not vertebra.level_certain)
+    texts = [reason.text for reason in reasons if reason is not None and reason.code is ReasonCode.LEVEL_UNCERTAIN]
+    doubts = sorted((text for text in texts if text != NO_ANCHOR), key=lambda text: not text.startswith(LEVEL_OF_THRESHOLDS))
+    return doubts[0] if doubts else ""
 
 
 def _carrier(vertebrae: Sequence[VertebraFinding], options: CtOptions) -> VertebraFinding | None:

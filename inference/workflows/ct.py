@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -47,8 +47,13 @@ class _Clock:
         finally:
             self.spent_s[name] += time.perf_counter() - begun
 
+    def parts(self, timings_s: Mapping[str, float]) -> None:
+        """Count parts of a step, each under its own name."""
+        for name, seconds in timings_s.items():
+            self.spent_s[name] = self.spent_s.get(name, 0.0) + seconds
+
     def timings_s(self) -> dict[str, float]:
-        """Every step, and ``total``."""
+        """Every step, the parts of steps that have any, and ``total``."""
         return {**self.spent_s, "total": time.perf_counter() - self.started}
 
 
@@ -99,7 +104,7 @@ def _measure_best(uid: str, choice: SeriesChoice, options: CtOptions, clock: _Cl
     Refusal
         No series could be read and segmented.
     """
-    segmenter = get_segmenter(options.segmenter, max_slice_spacing_mm=options.max_slice_spacing_mm)
+    segmenter = get_segmenter(options.segmenter, max_slice_spacing_mm=options.max_slice_spacing_mm, allow_simulated=options.allow_simulated)
     tried: dict[int, Findings | Refusal] = {}
     for index, candidate in enumerate(choice.candidates):
         measured = [choice.candidates[at] for at, result in tried.items() if isinstance(result, Findings)]
@@ -167,14 +172,17 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
         loaded = load_series(candidate, max_slice_spacing_mm=options.max_slice_spacing_mm)
     with clock.step("segmentation"):
         segmentation = segmenter.segment(loaded.volume)
+        clock.parts(segmentation.timings_s)
     with clock.step("measurement"):
         check_scale(loaded.volume, segmentation)
         estimate = estimate_phase(loaded.volume, segmentation)
         acquisition = dataclasses.replace(loaded.acquisition, contrast_phase=str(estimate.phase), contrast_because=estimate.because)
         measured = measure_bodies(loaded.volume, segmentation, options)
-        vertebrae, notice = _with_vbmd(assess(measured.bodies, options), acquisition, _serial_number(loaded), options)
+        judged = _with_second_reader(assess(measured.bodies, options), segmentation)
+        vertebrae, notice = _with_vbmd(judged, acquisition, _serial_number(loaded), options)
         verdict = summarise(vertebrae, estimate.phase, acquisition.kvp, options)
         images = _images(loaded, segmentation, measured)
+    second = segmentation.second
     made = (*loaded.notices, *segmentation.notices, *_once(loaded.notices, acquisition, estimate, options), *notice)
     warnings = (*made, *verdict.warnings, *_carrier_warnings(vertebrae, verdict))
     return Findings(
@@ -187,7 +195,8 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
         vertebrae=vertebrae,
         summary=verdict.summary,
         level_because=segmentation.level_because,
-        models=(segmentation.model,),
+        models=(segmentation.model, *((second.agreement.model,) if second else ())),
+        second_reader=second.agreement if second else None,
         images=images,
     )
 
@@ -214,6 +223,14 @@ def _outcome(verdict: Verdict, vertebrae: Sequence[VertebraFinding], warnings: S
         return Outcome.REFUSED
     beside_used = any(vertebra.warnings for vertebra in vertebrae if vertebra.used)
     return Outcome.RESULT_WITH_WARNINGS if warnings or beside_used else Outcome.RESULT
+
+
+def _with_second_reader(vertebrae: tuple[VertebraFinding, ...], segmentation: Segmentation) -> tuple[VertebraFinding, ...]:
+    """The vertebrae with what the second reader says of each; unchanged without one."""
+    if segmentation.second is None:
+        return vertebrae
+    readings = segmentation.second.per_body
+    return tuple(dataclasses.replace(found, second_reader=readings[found.label]) for found in vertebrae)
 
 
 def _with_vbmd(
@@ -243,4 +260,5 @@ def _images(loaded: LoadedSeries, segmentation: Segmentation, measured: Measured
         source_bodies=loaded.to_source(segmentation.bodies),
         source_core=loaded.to_source(measured.core),
         source_ellipse=loaded.to_source(measured.ellipse),
+        second_bodies=segmentation.second.bodies if segmentation.second else None,
     )

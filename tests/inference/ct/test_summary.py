@@ -7,6 +7,7 @@ import pytest
 from inference.ct.acquisition import acquisition_notices, kernel_notice, slices_notice
 from inference.ct.contrast import ContrastPhase, judge
 from inference.ct.options import CtOptions
+from inference.ct.quality import NO_ANCHOR
 from inference.ct.summary import Verdict, band_of, recommendation, refusal_reason, round_hu, summarise
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import Band, Reason, RoiKind, VertebraFinding
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.unit
 OPTIONS = CtOptions()
 FRACTURED = Reason(code=ReasonCode.FRACTURE_SUSPECTED, text="Height loss 40 %.")
 CUT = Reason(code=ReasonCode.NOT_WHOLE, text="Cut.")
-NAMELESS = Reason(code=ReasonCode.LEVEL_UNCERTAIN, text="No anchor.")
+NAMELESS = Reason(code=ReasonCode.LEVEL_UNCERTAIN, text=NO_ANCHOR)
 
 
 def native(*vertebrae: VertebraFinding, options: CtOptions = OPTIONS) -> Verdict:

@@ -184,6 +184,6 @@ def test_the_model_names_itself_and_its_hash_follows_the_parameters() -> None:
 
 
 def test_an_unknown_segmenter_is_a_clear_error() -> None:
-    assert SEGMENTERS == ("classical",)
+    assert SEGMENTERS == ("classical", "network", "both")
     with pytest.raises(PermanentError, match="no segmenter is called 'unet'"):
         get_segmenter("unet")
