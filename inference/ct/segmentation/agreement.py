@@ -221,11 +221,11 @@ def _shape_notices(pair: Pair, pairs: Sequence[Pair]) -> list[Notice]:
         seen = [other.second is not None for other in pairs]
         at = next(index for index, other in enumerate(pairs) if other is pair)
         expected = pair.first.level_certain or (any(seen[:at]) and any(seen[at:]))
-        text = f"{_name(pair.first)}: the second reader sees no body here."
+        text = "The second reader sees no body here."
         return [Notice(code=WarningCode.READERS_DISAGREE_SHAPE, text=text)] if expected else []
     if pair.reading.dice >= MIN_DICE:
         return []
-    text = f"{_name(pair.first)}: the masks of the two readers overlap little (Dice {pair.reading.dice:.2f})."
+    text = f"The masks of the two readers overlap little (Dice {pair.reading.dice:.2f})."
     return [Notice(code=WarningCode.READERS_DISAGREE_SHAPE, text=text)]
 
 
@@ -233,12 +233,8 @@ def _attenuation_notices(pair: Pair) -> list[Notice]:
     difference = pair.reading.median_difference_hu
     if difference is None or abs(difference) <= MAX_DIFFERENCE_HU or not pair.first.whole:
         return []
-    text = f"{_name(pair.first)}: the core of the second reader's mask reads {difference:+.0f} HU against the measured one."
+    text = f"The core of the second reader's mask reads {difference:+.0f} HU against the measured one."
     return [Notice(code=WarningCode.READERS_DISAGREE_ATTENUATION, text=text)]
-
-
-def _name(body: VertebralBody) -> str:
-    return str(body.level) if body.level is not None and body.level_certain else f"Body {body.label}"
 
 
 def _agreement(pairs: Sequence[Pair], second: Segmentation, doubts: Mapping[int, str]) -> Agreement:

@@ -145,7 +145,7 @@ def test_two_bodies_that_the_second_reader_merged_are_told_and_keep_their_names(
     assert found.second is not None
     assert found.second.per_body[2].dice == pytest.approx(2 / 3, abs=0.01)
     assert not found.second.per_body[3].found
-    assert found.vertebrae[2].notices[0].text == "L1: the second reader sees no body here."
+    assert found.vertebrae[2].notices[0].text == "The second reader sees no body here."
 
 
 def test_a_mask_that_is_moved_far_is_told(scan: tuple[Volume, Segmentation]) -> None:
@@ -155,7 +155,7 @@ def test_a_mask_that_is_moved_far_is_told(scan: tuple[Volume, Segmentation]) -> 
     slices = len(np.unique(np.argwhere(first.bodies == 5)[:, 0]))
     assert found.second is not None
     assert found.second.per_body[5].dice == pytest.approx(1 - 5 / slices)
-    assert found.vertebrae[4].notices[0].text.startswith("L3: the masks of the two readers overlap little (Dice 0.6")
+    assert found.vertebrae[4].notices[0].text.startswith("The masks of the two readers overlap little (Dice 0.6")
 
 
 def test_another_number_from_another_mask_is_told(scan: tuple[Volume, Segmentation]) -> None:
@@ -188,7 +188,7 @@ def test_unnamed_bodies_beyond_the_second_readers_column_are_no_disagreement(sca
     found = compare(nameless, as_second(first, unnamed, without(0)), volume)
     assert found.vertebrae[0].notices == ()
     inside = compare(nameless, as_second(first, unnamed, without(1)), volume)
-    assert [notice.text for notice in inside.vertebrae[1].notices] == ["Body 2: the second reader sees no body here."]
+    assert [notice.text for notice in inside.vertebrae[1].notices] == ["The second reader sees no body here."]
 
 
 def test_readers_that_share_no_body_say_so(scan: tuple[Volume, Segmentation]) -> None:
