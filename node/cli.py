@@ -61,7 +61,10 @@ def process(
     paths: PathsArgument,
     out: Annotated[Path, typer.Option("--out", help="Where the report, the result objects and the page are written.")],
     config: ConfigOption = None,
-    segmenter: Annotated[str | None, typer.Option(help="Another segmenter than the configured one.")] = None,
+    segmenter: Annotated[
+        str | None,
+        typer.Option(help="Another segmenter than the configured one: classical, network, or both (the network as second reader)."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Process studies from disk: decision, findings, SEG, SR, text report and the page's PNG. Exit code: 0 result, 3 refused."""
@@ -207,7 +210,7 @@ def _with_segmenter(settings: Config, segmenter: str | None) -> Config:
     try:
         return Config.model_validate(values)
     except ValueError:
-        raise ConfigError(f"--segmenter {segmenter}: there is no such segmenter; known: classical") from None
+        raise ConfigError(f"--segmenter {segmenter}: there is no such segmenter; known: classical, network, both") from None
 
 
 def _progress() -> Progress:

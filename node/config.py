@@ -160,7 +160,9 @@ class BandThreshold(Section):
 class CtWorkflow(Section):
     """Parameters of the CT workflow."""
 
-    segmenter: Literal["classical"] = "classical"
+    segmenter: Literal["classical", "network", "both"] = Field(
+        "classical", description="both: the classical method measures, the network is its second reader. network: it measures alone."
+    )
     roi: Literal["core", "ellipse"] = "core"
     core_erosion_mm: Annotated[float, Field(ge=2, le=10)] = 6.0
     high_sensitivity: BandThreshold = BandThreshold(hu=160, source="Pickhardt 2013, L1, 90 % sensitive for DXA osteoporosis")

@@ -4,6 +4,7 @@ from typing import Any
 
 from inference.findings import (
     Acquisition,
+    Agreement,
     BodyHeights,
     CtSummary,
     Findings,
@@ -11,6 +12,7 @@ from inference.findings import (
     Notice,
     Reason,
     RoiMeasurement,
+    SecondReader,
     SkippedFile,
     VertebraFinding,
 )
@@ -39,6 +41,7 @@ def study_report(findings: Findings, decision: Decision, objects: tuple[ResultOb
         "summary": _summary(findings.summary),
         "skipped": [skipped_report(item) for item in findings.skipped],
         "models": [_model(model) for model in findings.models],
+        "second_reader": _agreement(findings.second_reader),
         "outputs": [
             {"kind": item.kind, "sop_class": item.sop_class_uid, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)}
             for item in objects
@@ -63,6 +66,44 @@ def _notice(notice: Notice) -> Json:
 
 def _model(model: ModelUsed) -> Json:
     return {"name": model.name, "version": model.version, "sha256": model.sha256, "trained_on": model.trained_on}
+
+
+def _agreement(agreement: Agreement | None) -> Json | None:
+    """How far a second reader agrees over the study; None where there was none."""
+    if agreement is None:
+        return None
+    return {
+        "name": agreement.model.name,
+        "trained_on": agreement.model.trained_on,
+        "compared": agreement.compared,
+        "only_first": agreement.only_first,
+        "only_second": agreement.only_second,
+        "median_dice": _rounded(agreement.median_dice, 3),
+        "median_attenuation_hu_difference": _rounded(agreement.median_difference_hu, 1),
+        "levels": agreement.levels.value,
+    }
+
+
+def _second_reader(reading: SecondReader | None) -> Json | None:
+    """What a second reader says of one body; a Dice of 0 where it sees none. None where there was no second reader."""
+    if reading is None:
+        return None
+    measured = reading.mean_difference_hu is not None and reading.median_difference_hu is not None
+    return {
+        "level": reading.level,
+        "level_certain": reading.level_certain,
+        "dice": round(reading.dice, 3),
+        "attenuation_hu_difference": {
+            "mean": _rounded(reading.mean_difference_hu, 1),
+            "median": _rounded(reading.median_difference_hu, 1),
+        }
+        if measured
+        else None,
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _series(acquisition: Acquisition | None) -> Json | None:
@@ -127,6 +168,7 @@ def _vertebra(vertebra: VertebraFinding, summary: CtSummary | None) -> Json:
         "height_mm": _heights(vertebra.heights),
         "centre_lps_mm": [round(value, 1) for value in vertebra.centre_lps_mm],
         "warnings": [_notice(notice) for notice in vertebra.warnings],
+        "second_reader": _second_reader(vertebra.second_reader),
     }
 
 
