@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from inference import __version__
-from node import logs
+from node import logs, research
 from node.config import Config
 from node.config_file import find_config, load_config
 from node.console import plain, print_decision, print_deliveries, print_report, print_studies, print_study
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check config.yaml, or print its JSON Schema.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+research.mount(app)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="config.yaml; ./config.yaml or the shipped one when absent.")]
 PathsArgument = Annotated[list[Path], typer.Argument(help="DICOM files or folders.", exists=True)]
