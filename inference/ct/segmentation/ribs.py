@@ -1,5 +1,6 @@
 """Ribs as an anchor of level names: thin bone that starts beside a body and runs far to the side."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -133,12 +134,12 @@ def status_of(found: list[list[Root]], low: float, high: float, *, bounded: bool
     return Rib(status=RibStatus.NONE)
 
 
-def rib_statuses(around: Surroundings, discs: list[Disc]) -> list[tuple[Rib, Rib]]:
-    """(right, left) view of every space, foot to head."""
+def rib_statuses(around: Surroundings, discs: list[Disc], thresholds_hu: Sequence[float] = THRESHOLDS_HU) -> list[tuple[Rib, Rib]]:
+    """(right, left) view of every space, foot to head, judged at each of the thresholds of bone."""
     planes = int(around.along[-1]) + 1
     sides = []
     for side in (-1, 1):
-        found = [roots(around, threshold, side) for threshold in THRESHOLDS_HU]
+        found = [roots(around, threshold, side) for threshold in thresholds_hu]
         sides.append(
             [
                 status_of(found, low, high, bounded=bounded, seen=is_seen(around, low, high, side))

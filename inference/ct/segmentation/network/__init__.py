@@ -1,0 +1,1 @@
+"""The second reader: a small network, trained on simulated anatomy alone, behind the same protocol as the classical segmenter."""
