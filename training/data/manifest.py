@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from training.data.checks import check_rows
 from training.data.columns import COLUMNS
+from training.data.files import replace_file
 from training.data.options import ReadOptions, load_read_options
 from training.data.parse import parse_table
 from training.data.problems import ManifestError, Problem
@@ -86,7 +85,7 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> Manifest:
     columns = [column for column in COLUMNS if column in held or column in _ALWAYS_WRITTEN]
     content = _parquet(path, columns, lines) if path.suffix.lower() in PARQUET else _csv(columns, lines)
     try:
-        _replace(path, content)
+        replace_file(path, content)
     except OSError as error:
         raise ManifestError(path, [Problem(text=f"cannot be written: {error.strerror or error}")]) from None
     return manifest
@@ -126,26 +125,3 @@ def _parquet_type(pa: Any, column: str) -> Any:
     if column in _DATES:
         return pa.date32()
     return pa.float64() if column == "age" or column.startswith(("bmd_", "t_score")) else pa.string()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: a reader finds the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

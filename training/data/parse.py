@@ -39,6 +39,7 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 """Tolerant: leading zeros in a component are forbidden (PS3.5 9.1), and written."""
 _NOT_EXCLUDED = frozenset(("no", "nein", "false", "0", "n"))
 _EXCLUDED = frozenset(("yes", "ja", "true", "1", "y", "j", "x"))
+_PARTS = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test"}
 _SHOWN = 8
 
 
@@ -151,7 +152,7 @@ class _Reader:
             "sex": self._value(row, "sex", lambda cell: parse_word(cell, SEXES, options.sexes, "sexes")),
             "age": self._value(row, "age", lambda cell: parse_age(cell, comma)),
             "site": self._value(row, "site", str),
-            "split": self._value(row, "split", str.casefold),
+            "split": self._value(row, "split", _part),
             "excluded_because": self._value(row, "excluded_because", _exclusion),
         }
         for name in required:
@@ -219,6 +220,10 @@ def _uid(cell: str) -> str:
     if len(cell) > 64 or _UID.fullmatch(cell) is None:
         raise ValueError(f"{cell!r} is no DICOM UID")
     return cell
+
+
+def _part(cell: str) -> str:
+    return _PARTS.get(fold(cell), fold(cell))
 
 
 def _exclusion(cell: str) -> str | None:
