@@ -13,7 +13,6 @@ from highdicom.seg import Segmentation
 from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
-    CodedConcept,
     Comprehensive3DSR,
     ContainerContentItem,
     ContentItem,
@@ -22,7 +21,6 @@ from highdicom.sr import (
     FindingSite,
     GraphicTypeValues,
     ImageRegion,
-    Measurement,
     MeasurementReport,
     ObservationContext,
     ObserverContext,
@@ -32,7 +30,6 @@ from highdicom.sr import (
     RelationshipTypeValues,
     SourceImageForRegion,
     SourceSeriesForSegmentation,
-    TextContentItem,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -40,18 +37,19 @@ from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 
 from inference.ct.summary import round_hu
-from inference.findings import CtImages, Findings, RoiMeasurement, VertebraFinding
+from inference.findings import CtImages, Findings
 from node.results import codes, equipment, wording
 from node.results.contours import middle_plane, outlines
 from node.results.image_library import image_library
 from node.results.objects import ResultContext
+from node.results.second_reader import second_reader_lines
 from node.results.seg import Segment, plan_segments, tracking_identifier, tracking_uid
 from node.results.source import Source
+from node.results.sr_items import STATISTIC_CODE, measurements, number, second_level, text_item
 from node.results.uids import ResultKey, derived_uid
 
 SERIES_DESCRIPTION: Final = "Osteon bone density SR: research use, does not replace DXA"
 
-_STATISTIC_CODE: Final = {"mean": codes.MEAN, "median": codes.MEDIAN, "sd": codes.STANDARD_DEVIATION}
 _CONTAINS: Final = RelationshipTypeValues.CONTAINS
 
 
@@ -137,15 +135,16 @@ def _numbers_group(
         finding_type=codes.BONE,
         finding_sites=[FindingSite(codes.level_code(vertebra.level, vertebra.level_certain))],
         algorithm_id=algorithm,
-        measurements=_measurements(vertebra, findings),
+        measurements=measurements(vertebra, findings),
         qualitative_evaluations=[
-            QualitativeEvaluation(name=codes.USE_OF_LEVEL, value=codes.LEVEL_USED if vertebra.used else codes.LEVEL_EXCLUDED)
+            QualitativeEvaluation(name=codes.USE_OF_LEVEL, value=codes.LEVEL_USED if vertebra.used else codes.LEVEL_EXCLUDED),
+            *second_level(vertebra),
         ],
     )
     texts = []
     if vertebra.excluded_because is not None:
-        texts.append(_text(codes.REASON, wording.reason_text(vertebra.excluded_because)))
-    texts += [_text(codes.WARNING, wording.notice_text(notice)) for notice in vertebra.warnings]
+        texts.append(text_item(codes.REASON, wording.reason_text(vertebra.excluded_because)))
+    texts += [text_item(codes.WARNING, wording.notice_text(notice)) for notice in vertebra.warnings]
     group[0].ContentSequence.extend(texts)
     return group
 
@@ -178,62 +177,6 @@ def _outline_group(segment: Segment, images: CtImages, source: Source, key: Resu
     )
 
 
-def _number(name: Code, value: float, unit: Code, method: Code | None = None, derivation: Code | None = None) -> Measurement:
-    """TID 300 with the value as it is written: ``113``, not ``113.0``."""
-    measurement = Measurement(name=name, value=value, unit=unit, method=method, derivation=derivation)
-    if isinstance(value, int):
-        measurement[0].MeasuredValueSequence[0].NumericValue = str(value)
-    return measurement
-
-
-def _measurements(vertebra: VertebraFinding, findings: Findings) -> list[Measurement]:
-    """Every number of a body.
-
-    Viewers print the first five over the image, without their derivation. So one attenuation alone stands among them, the one that the
-    headline repeats, and of an excluded body none: sizes come first there.
-    """
-    first_kind, statistic = wording.shown_statistic(findings)
-    rois = sorted(vertebra.rois, key=lambda roi: roi.kind is not first_kind)
-    attenuation = [measurement for roi in rois for measurement in _attenuation(roi, statistic)]
-    sizes = _heights(vertebra) + [measurement for roi in rois for measurement in _sizes(roi)]
-    if not vertebra.used:
-        return sizes + attenuation
-    return attenuation[:1] + sizes + attenuation[1:]
-
-
-def _heights(vertebra: VertebraFinding) -> list[Measurement]:
-    if vertebra.heights is None:
-        return []
-    heights = (
-        (codes.HEIGHT_ANTERIOR, vertebra.heights.anterior_mm),
-        (codes.HEIGHT_MIDDLE, vertebra.heights.middle_mm),
-        (codes.HEIGHT_POSTERIOR, vertebra.heights.posterior_mm),
-    )
-    return [_number(name, wording.one_decimal(value_mm), codes.MILLIMETRE) for name, value_mm in heights]
-
-
-def _attenuation(roi: RoiMeasurement, first: str) -> list[Measurement]:
-    values = {"mean": roi.attenuation.mean_hu, "median": roi.attenuation.median_hu, "sd": roi.attenuation.sd_hu}
-    method = codes.ROI[roi.kind]
-    return [
-        _number(codes.ATTENUATION, round_hu(values[name]), codes.HOUNSFIELD, method, _STATISTIC_CODE[name])
-        for name in sorted(values, key=lambda name: name != first)
-    ]
-
-
-def _sizes(roi: RoiMeasurement) -> list[Measurement]:
-    method = codes.ROI[roi.kind]
-    sizes = [
-        _number(codes.VOXEL_COUNT, roi.voxels, codes.VOXELS, method),
-        _number(codes.VOLUME, wording.one_decimal(roi.volume_ml), codes.MILLILITRE, method),
-    ]
-    if roi.vbmd_mg_cm3 is not None:
-        density = _number(codes.VBMD, round_hu(roi.vbmd_mg_cm3), codes.MG_PER_CM3, method)
-        density[0].ContentSequence.append(_text(codes.COMMENT, wording.density_text(roi), RelationshipTypeValues.HAS_PROPERTIES))
-        sizes.append(density)
-    return sizes
-
-
 def _study_containers(findings: Findings, context: ResultContext) -> list[ContentItem]:
     """What concerns the whole study: the derived number (TID 1420), then conclusion, warnings and notice."""
     containers: list[ContentItem] = []
@@ -251,13 +194,13 @@ def _derived_measurements(findings: Findings) -> list[ContentItem]:
     vertebra = wording.reported_vertebra(findings)
     site = codes.level_code(summary.level, vertebra.level_certain if vertebra is not None else False)
     statistic = wording.reported_statistic(findings)
-    how = _STATISTIC_CODE[statistic] if statistic is not None else None
-    measured = _number(codes.ATTENUATION, round_hu(summary.attenuation_hu), codes.HOUNSFIELD, codes.ROI[summary.roi_kind], how)
+    how = STATISTIC_CODE[statistic] if statistic is not None else None
+    measured = number(codes.ATTENUATION, round_hu(summary.attenuation_hu), codes.HOUNSFIELD, codes.ROI[summary.roi_kind], how)
     measured[0].ContentSequence.append(FindingSite(site))
     items: list[ContentItem] = [*measured]
     for correction in summary.corrections:
-        corrected = _number(codes.CORRECTED_ATTENUATION, round_hu(correction.corrected_hu), codes.HOUNSFIELD)
-        comment = _text(codes.COMMENT, wording.correction_line(correction), RelationshipTypeValues.HAS_PROPERTIES)
+        corrected = number(codes.CORRECTED_ATTENUATION, round_hu(correction.corrected_hu), codes.HOUNSFIELD)
+        comment = text_item(codes.COMMENT, wording.correction_line(correction), RelationshipTypeValues.HAS_PROPERTIES)
         corrected[0].ContentSequence = ContentSequence([FindingSite(site), comment])
         items.extend([*corrected])
     return items
@@ -270,8 +213,8 @@ def _evaluations(findings: Findings, context: ResultContext) -> list[ContentItem
         CodeContentItem(
             name=codes.CONCLUSION, value=codes.concept(codes.BAND[band] if band else codes.NO_BAND), relationship_type=_CONTAINS
         ),
-        _text(codes.CONCLUSION, f"{head.title}. {head.detail}"),
-        _text(codes.COMMENT, wording.research_notice()),
+        text_item(codes.CONCLUSION, f"{head.title}. {head.detail}"),
+        text_item(codes.COMMENT, wording.research_notice()),
     ]
     return items + study_texts(findings, context)
 
@@ -279,20 +222,17 @@ def _evaluations(findings: Findings, context: ResultContext) -> list[ContentItem
 def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]:
     """Recommendation, thresholds, corrections, warnings, acquisition and provenance as text items."""
     advice = wording.advice(findings)
-    items: list[ContentItem] = [_text(codes.RECOMMENDATION, advice)] if advice else []
-    items += [_text(codes.THRESHOLD, line) for line in wording.threshold_lines(findings)]
-    items += [_text(codes.COMMENT, line) for line in wording.correction_lines(findings)]
-    items += [_text(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
+    items: list[ContentItem] = [text_item(codes.RECOMMENDATION, advice)] if advice else []
+    items += [text_item(codes.THRESHOLD, line) for line in wording.threshold_lines(findings)]
+    items += [text_item(codes.COMMENT, line) for line in wording.correction_lines(findings)]
+    items += [text_item(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
+    items += [text_item(codes.SECOND_READER, line) for line in second_reader_lines(findings)]
     if findings.acquisition is not None:
-        items.append(_text(codes.PROCEDURE_DESCRIPTION, wording.acquisition_text(findings.acquisition)))
+        items.append(text_item(codes.PROCEDURE_DESCRIPTION, wording.acquisition_text(findings.acquisition)))
     if findings.level_because:
-        items.append(_text(codes.COMMENT, wording.ascii_text(f"Levels named by: {findings.level_because}")))
-    items += [_text(codes.PROVENANCE, line) for line in wording.provenance_lines(findings, context)]
+        items.append(text_item(codes.COMMENT, wording.ascii_text(f"Levels named by: {findings.level_because}")))
+    items += [text_item(codes.PROVENANCE, line) for line in wording.provenance_lines(findings, context)]
     return items
-
-
-def _text(name: Code | CodedConcept, value: str, relationship: RelationshipTypeValues = _CONTAINS) -> TextContentItem:
-    return TextContentItem(name=name, value=value, relationship_type=relationship)
 
 
 def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:

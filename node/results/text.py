@@ -19,9 +19,10 @@ from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, BasicTextSRStorage
 
-from inference.findings import Findings
+from inference.findings import Findings, VertebraFinding
 from node.results import codes, equipment, wording
 from node.results.objects import ResultContext
+from node.results.second_reader import second_reader_lines, second_reader_text
 from node.results.source import Source
 from node.results.sr import observation_context
 from node.results.uids import ResultKey
@@ -36,7 +37,8 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
     """
     sections = [
         _section(codes.CONCLUSIONS, codes.CONCLUSION, _conclusion(findings)),
-        _section(codes.FINDINGS, codes.FINDING, [wording.level_sentence(v, findings) for v in findings.vertebrae]),
+        _section(codes.FINDINGS, codes.FINDING, [_sentence(v, findings) for v in findings.vertebrae]),
+        _section(codes.SECOND_READER, codes.COMMENT, second_reader_lines(findings)),
         _section(codes.WARNINGS, codes.WARNING, [wording.notice_text(notice) for notice in findings.warnings]),
         _section(codes.CURRENT_PROCEDURE, codes.PROCEDURE_DESCRIPTION, _acquisition(findings)),
         _section(codes.SKIPPED_FILES, codes.SKIPPED, wording.skipped_lines(findings)),
@@ -76,6 +78,11 @@ def _conclusion(findings: Findings) -> list[str]:
     lines += [f"Threshold {line}" for line in wording.threshold_lines(findings)]
     lines += wording.correction_lines(findings)
     return lines
+
+
+def _sentence(vertebra: VertebraFinding, findings: Findings) -> str:
+    sentence = wording.level_sentence(vertebra, findings)
+    return sentence if vertebra.second_reader is None else f"{sentence} | {second_reader_text(vertebra)}"
 
 
 def _acquisition(findings: Findings) -> list[str]:

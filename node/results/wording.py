@@ -16,6 +16,7 @@ from inference.findings import (
     Band,
     Correction,
     Findings,
+    ModelUsed,
     Notice,
     Reason,
     RoiKind,
@@ -262,8 +263,13 @@ def acquisition_text(acquisition: Acquisition, *, with_description: bool = True)
 def provenance_lines(findings: Findings, context: ResultContext) -> list[str]:
     """Software, algorithms and configuration, with their hashes."""
     lines = [f"Osteon {context.software_version}, configuration sha256 {context.config_sha256}"]
-    lines += [f"Algorithm {m.name} {m.version}, sha256 {m.sha256}, trained on: {m.trained_on}" for m in findings.models]
+    lines += [f"{role_of(m, findings)} {m.name} {m.version}, sha256 {m.sha256}, trained on: {m.trained_on}" for m in findings.models]
     return [ascii_text(line) for line in lines]
+
+
+def role_of(model: ModelUsed, findings: Findings) -> str:
+    """``Second reader`` or, of what measured, ``Algorithm``."""
+    return "Second reader" if findings.second_reader is not None and model == findings.second_reader.model else "Algorithm"
 
 
 def skipped_lines(findings: Findings, limit: int = 20) -> list[str]:

@@ -31,11 +31,14 @@ def get_segmenter(name: str, *, max_slice_spacing_mm: float = 5.0, allow_simulat
     classical = ClassicalSegmenter(parameters=ClassicalParameters(max_slice_spacing_mm=max_slice_spacing_mm))
     if name == "classical":
         return classical
-    if name == "network":
-        return _network(max_slice_spacing_mm)
-    if name == "both":
-        from inference.ct.segmentation.both import BothSegmenter  # measures cores, and what measures imports this package
+    if name in ("network", "both"):
+        from inference.ct.segmentation.both import (
+            AloneSegmenter,
+            BothSegmenter,
+        )  # they measure cores, and what measures imports this package
 
+        if name == "network":
+            return AloneSegmenter(network=_network(max_slice_spacing_mm))
         return BothSegmenter(first=classical, make_second=partial(_network, max_slice_spacing_mm), allow_alone=allow_simulated)
     raise PermanentError(f"no segmenter is called {name!r}; there is {', '.join(SEGMENTERS)}")
 

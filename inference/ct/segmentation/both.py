@@ -1,4 +1,4 @@
-"""Both readers: the classical method measures, the network is a second reader that disagrees out loud.
+"""Both readers, or the network alone: the classical method measures, the network is a second reader that disagrees out loud.
 
 One reader that fails does not fail the study. Without the second one the classical method stands alone, with a warning. Where the
 classical method finds no spine the network's bodies are listed with their numbers and its own names; since it was trained on simulated
@@ -22,6 +22,30 @@ NOT_MEASURABLE = frozenset({ReasonCode.SLICES_TOO_THICK, ReasonCode.NOT_A_VOLUME
 FAILURES = (OsteonError, ImportError, OSError, RuntimeError, MemoryError)
 """What a second reader may fail with: a bundle refused, a library missing, torch out of memory (a RuntimeError). It is told, not hidden."""
 FIRST_TIME, SECOND_TIME = "segmentation_classical", "segmentation_network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AloneSegmenter:
+    """A network that a site asked for by name: it measures, and every result says what it was trained on."""
+
+    network: Segmenter
+
+    @property
+    def model(self) -> ModelUsed:
+        """The network."""
+        return self.network.model
+
+    def segment(self, volume: Volume) -> Segmentation:
+        """The network's segmentation with a warning.
+
+        Raises
+        ------
+        Refusal
+            The network's.
+        """
+        found = self.network.segment(volume)
+        text = f"The bodies come from a network alone, trained on {found.model.trained_on}; no other method has looked."
+        return dataclasses.replace(found, notices=(*found.notices, Notice(code=WarningCode.NETWORK_ALONE, text=text)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +120,9 @@ def alone(first: Segmentation, failure: Exception) -> Segmentation:
 
 def standing_in(second: Segmentation, refusal: Refusal, *, allowed: bool) -> Segmentation:
     """The second reader's segmentation where the first refused; without allowance none of its levels is certain."""
-    origin = f"the second reader alone, trained on {second.model.trained_on}"
+    origin = f"the network alone, trained on {second.model.trained_on}"
     text = f"The classical method gave no answer ({refusal}); the bodies come from {origin}."
-    notices = (*second.notices, Notice(code=WarningCode.SECOND_READER_ALONE, text=text))
+    notices = (*second.notices, Notice(code=WarningCode.NETWORK_ALONE, text=text))
     if allowed:
         return dataclasses.replace(second, notices=notices)
     because = f"Found by {origin}: it carries no band unless the site allows it."

@@ -132,7 +132,7 @@ def test_a_second_reader_alone_measures_without_a_band_unless_allowed(
     assert found.models == (SECOND_MODEL,)
     allowed = read_twice(monkeypatch, study, changed(study), first=NO_SPINE, options=CtOptions(segmenter="both", allow_simulated=True))
     assert allowed.outcome is Outcome.RESULT_WITH_WARNINGS
-    assert [notice.code for notice in allowed.warnings] == [WarningCode.SECOND_READER_ALONE]
+    assert [notice.code for notice in allowed.warnings] == [WarningCode.NETWORK_ALONE]
     assert allowed.summary is not None
     assert allowed.summary.attenuation_hu == 130.0
 

@@ -85,7 +85,7 @@ def test_the_second_reader_alone_lists_bodies_without_a_certain_level(scan: tupl
     assert [body.level for body in found.vertebrae] == ["T12", "L1", "L2"]
     assert not any(body.level_certain for body in found.vertebrae)
     assert "trained on simulated anatomy: it carries no band unless the site allows it" in found.vertebrae[0].uncertain_because
-    assert [notice.code for notice in found.notices] == [WarningCode.SECOND_READER_ALONE]
+    assert [notice.code for notice in found.notices] == [WarningCode.NETWORK_ALONE]
     assert "SPINE_NOT_FOUND: A heart." in found.notices[0].text
 
 
@@ -96,7 +96,7 @@ def test_a_site_may_let_the_second_reader_measure_by_its_own_anchors(
     volume, second = scan
     found = both(NO_SPINE, as_second(second, change), allow_alone=True).segment(volume)
     assert all(body.level_certain is certain for body in found.vertebrae)
-    assert [notice.code for notice in found.notices] == [WarningCode.SECOND_READER_ALONE]
+    assert [notice.code for notice in found.notices] == [WarningCode.NETWORK_ALONE]
 
 
 @pytest.mark.parametrize("code", sorted(NOT_MEASURABLE))

@@ -1,0 +1,97 @@
+"""Content items of the structured report that stand for a number or a name of one body."""
+
+from typing import Final
+
+from highdicom.sr import CodedConcept, Measurement, QualitativeEvaluation, RelationshipTypeValues, TextContentItem
+from pydicom.sr.coding import Code
+
+from inference.ct.summary import round_hu
+from inference.findings import Findings, RoiKind, RoiMeasurement, VertebraFinding
+from node.results import codes, wording
+
+STATISTIC_CODE: Final = {"mean": codes.MEAN, "median": codes.MEDIAN, "sd": codes.STANDARD_DEVIATION}
+
+
+def number(name: Code, value: float, unit: Code, method: Code | None = None, derivation: Code | None = None) -> Measurement:
+    """TID 300 with the value as it is written: ``113``, not ``113.0``."""
+    measurement = Measurement(name=name, value=value, unit=unit, method=method, derivation=derivation)
+    if isinstance(value, int):
+        measurement[0].MeasuredValueSequence[0].NumericValue = str(value)
+    return measurement
+
+
+def measurements(vertebra: VertebraFinding, findings: Findings) -> list[Measurement]:
+    """Every number of a body.
+
+    Viewers print the first five over the image, without their derivation. So one attenuation alone stands among them, the one that the
+    headline repeats, and of an excluded body none: sizes come first there.
+    """
+    first_kind, statistic = wording.shown_statistic(findings)
+    rois = sorted(vertebra.rois, key=lambda roi: roi.kind is not first_kind)
+    attenuation = [measurement for roi in rois for measurement in _attenuation(roi, statistic)]
+    sizes = _heights(vertebra) + [measurement for roi in rois for measurement in _sizes(roi)]
+    second = _second_reader(vertebra)
+    if not vertebra.used:
+        return sizes + attenuation + second
+    return attenuation[:1] + sizes + attenuation[1:] + second
+
+
+def _second_reader(vertebra: VertebraFinding) -> list[Measurement]:
+    """How far the second reader's body is the measured one; nothing where it sees none, which is said in words."""
+    reading = vertebra.second_reader
+    if reading is None or not reading.found:
+        return []
+    numbers = [number(codes.SECOND_DICE, round(reading.dice, 2), codes.RATIO)]
+    if reading.median_difference_hu is not None:
+        difference = round_hu(reading.median_difference_hu)
+        numbers.append(number(codes.SECOND_DIFFERENCE, difference, codes.HOUNSFIELD, codes.ROI[RoiKind.CORE], codes.MEDIAN))
+    return numbers
+
+
+def second_level(vertebra: VertebraFinding) -> list[QualitativeEvaluation]:
+    """What the second reader calls the body."""
+    reading = vertebra.second_reader
+    if reading is None:
+        return []
+    named = codes.level_code(reading.level, certain=True) if reading.level_certain else codes.NOT_NAMED
+    return [QualitativeEvaluation(name=codes.SECOND_LEVEL, value=named if reading.found else codes.NOT_SEEN)]
+
+
+def _heights(vertebra: VertebraFinding) -> list[Measurement]:
+    if vertebra.heights is None:
+        return []
+    heights = (
+        (codes.HEIGHT_ANTERIOR, vertebra.heights.anterior_mm),
+        (codes.HEIGHT_MIDDLE, vertebra.heights.middle_mm),
+        (codes.HEIGHT_POSTERIOR, vertebra.heights.posterior_mm),
+    )
+    return [number(name, wording.one_decimal(value_mm), codes.MILLIMETRE) for name, value_mm in heights]
+
+
+def _attenuation(roi: RoiMeasurement, first: str) -> list[Measurement]:
+    values = {"mean": roi.attenuation.mean_hu, "median": roi.attenuation.median_hu, "sd": roi.attenuation.sd_hu}
+    method = codes.ROI[roi.kind]
+    return [
+        number(codes.ATTENUATION, round_hu(values[name]), codes.HOUNSFIELD, method, STATISTIC_CODE[name])
+        for name in sorted(values, key=lambda name: name != first)
+    ]
+
+
+def _sizes(roi: RoiMeasurement) -> list[Measurement]:
+    method = codes.ROI[roi.kind]
+    sizes = [
+        number(codes.VOXEL_COUNT, roi.voxels, codes.VOXELS, method),
+        number(codes.VOLUME, wording.one_decimal(roi.volume_ml), codes.MILLILITRE, method),
+    ]
+    if roi.vbmd_mg_cm3 is not None:
+        density = number(codes.VBMD, round_hu(roi.vbmd_mg_cm3), codes.MG_PER_CM3, method)
+        density[0].ContentSequence.append(text_item(codes.COMMENT, wording.density_text(roi), RelationshipTypeValues.HAS_PROPERTIES))
+        sizes.append(density)
+    return sizes
+
+
+def text_item(
+    name: Code | CodedConcept, value: str, relationship: RelationshipTypeValues = RelationshipTypeValues.CONTAINS
+) -> TextContentItem:
+    """A TEXT item."""
+    return TextContentItem(name=name, value=value, relationship_type=relationship)
