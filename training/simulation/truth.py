@@ -111,7 +111,7 @@ def level_truth(
         cranial=_triple(rotated[:, 2]),
         anterior=_triple(-rotated[:, 1]),
         whole=_inside(vertebra, pose, grid),
-        altered=_altered(vertebra.name, patient),
+        altered=altered_because(vertebra.name, patient),
     )
 
 
@@ -122,7 +122,8 @@ def write_truth(truths: Mapping[str, Truth], path: Path) -> Path:
     return path
 
 
-def _altered(name: str, patient: PatientParameters) -> tuple[str, ...]:
+def altered_because(name: str, patient: PatientParameters) -> tuple[str, ...]:
+    """Why a method should not use this level: ``cement``, ``screws``, ``fracture`` (more than a fifth of a height lost), ``focus``."""
     fractured = patient.wedge.get(name, 0.0) > 0.2 or patient.crush.get(name, 0.0) > 0.2
     named = {
         "cement": name in patient.cement,
