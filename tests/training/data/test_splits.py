@@ -25,27 +25,27 @@ from training.errors import TrainingError
 pytestmark = pytest.mark.unit
 
 _IDS = st.sampled_from(["1", "01", "P1", "p-1", "2", "P2", "3", "4", "5", "6", "7", "8", "9", "A", "a", "B"])
-_UIDS = st.sampled_from([None] * 12 + ["1.1", "1.2", "1.3"])  # sparse: what links everything tests nothing
+_UIDS = st.sampled_from([None] * 4 + ["1.1", "1.2", "1.3"])  # sparse: where all is linked nothing is tested
 _ANY_ROWS = st.lists(
     st.builds(
         ManifestRow,
         patient_id=_IDS,
         modality=st.sampled_from(Modality),
-        path=st.sampled_from([None] * 8 + [Path("a"), Path("b"), Path("c"), Path("d")]),
+        path=st.sampled_from([None] * 4 + [Path("a"), Path("b"), Path("c"), Path("d")]),
         study_uid=_UIDS,
         series_uid=_UIDS,
         label=st.none() | st.sampled_from(LABELS),
         site=st.sampled_from(["X", "Y"]),
         excluded_because=st.sampled_from([None, None, None, "metal"]),
     ),
-    max_size=30,
+    max_size=12,
 )
 _OPTIONS = st.one_of(
     st.builds(
         SplitOptions,
         seed=st.integers(0, 5),
-        test=st.sampled_from([0.0, 0.2, 0.5]),
-        validation=st.sampled_from([0.0, 0.1, 0.3]),
+        test=st.sampled_from([0.0, 0.3, 0.5]),
+        validation=st.sampled_from([0.1, 0.3]),
         stratify=st.sampled_from([(), ("label",), ("label", "site")]),
         method=st.sampled_from(["ranked", "hashed"]),
     ),
@@ -69,10 +69,10 @@ def assert_clean(split: Split, manifest: Manifest, content: dict[Path, frozenset
 
 
 @settings(max_examples=120, deadline=None)
-@given(_ANY_ROWS, _OPTIONS, st.booleans())
-def test_no_patient_is_in_two_parts(rows: list[ManifestRow], options: SplitOptions, shared: bool) -> None:
+@given(_ANY_ROWS, _OPTIONS)
+def test_no_patient_is_in_two_parts(rows: list[ManifestRow], options: SplitOptions) -> None:
     manifest = manifest_of(rows)
-    content = {Path(name): frozenset({name, "same" if shared and name in "ad" else name}) for name in "abcd"}
+    content = {Path(name): frozenset({name, "copy" if name in "ad" else name}) for name in "abcd"}
     if not manifest.used:
         with pytest.raises(TrainingError, match="nothing to split"):
             make_split(manifest, options, content=content)
