@@ -94,6 +94,7 @@ class LoopOptions:
             "learning_rate must be more than 0": self.learning_rate > 0,
             "weight_decay must not be negative": self.weight_decay >= 0,
             "momentum must be between 0 and 1": 0 <= self.momentum < 1,
+            "betas must be between 0 and 1": all(0 <= beta < 1 for beta in self.betas),
             "warmup_epochs must be between 0 and epochs": 0 <= self.warmup_epochs <= self.epochs,
             "final_fraction must be between 0 and 1": 0 <= self.final_fraction <= 1,
             "clip_norm must be more than 0": self.clip_norm is None or self.clip_norm > 0,

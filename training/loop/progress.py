@@ -63,7 +63,7 @@ def monitored(values: Mapping[str, float], trained: Mapping[str, float], options
     Parameters
     ----------
     values, trained
-        What ``task.evaluate`` gave, and the means of the parts of the loss.
+        What ``task.evaluate`` gave, and ``train_*``, the means of the parts of the loss.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def monitored(values: Mapping[str, float], trained: Mapping[str, float], options
     """
     if options.monitor is None:
         return None
-    known = {**{f"train_{name}": value for name, value in trained.items()}, **values}
+    known = {**trained, **values}
     if options.monitor not in known:
         raise TrainingError(f"monitor is {options.monitor}, but there are only {', '.join(sorted(known))}")
     value = known[options.monitor]

@@ -160,7 +160,7 @@ class Run:
         means, progress = self.progress.means(), self.progress
         with self._evaluable(epoch) as model:
             values = self.task.evaluate(model)
-            value = monitored(values, means, self.options)
+            value = monitored(values, {name: mean for name, mean in means.items() if name.startswith("train_")}, self.options)
             best = value is None or is_better(value, progress.best_value, maximise=self.options.maximise)
             if best:
                 progress.best_epoch, progress.best_value = epoch, value
