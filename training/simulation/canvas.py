@@ -1,6 +1,7 @@
 """A grid to paint on: signed distances become occupancies, so that a thin cortex stays thin on a coarse grid."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 AIR_HU = -1000.0
 SLAB_VOXELS = 3_000_000
 """Regions are painted in slabs of about this size: temporaries stay in tens of megabytes."""
+
+THIN_OCCUPANCY = 0.35
+"""A voxel belongs to a thin solid (rib, arch) from this share on: at half, thin bone would vanish from a coarse grid's marks."""
 
 FloatArray = NDArray[np.float32]
 Box = tuple[slice, slice, slice]
@@ -62,7 +66,18 @@ class Canvas:
         self.width_mm = float(width_mm)
         self.hu: FloatArray = np.full(shape, AIR_HU, dtype=np.float32)
         self.labels: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
+        self.structures: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
+        self._structure: int | None = 0
         self._inverse = np.linalg.inv(affine)
+
+    @contextmanager
+    def marking(self, structure: int | None) -> Iterator[None]:
+        """Whatever is painted inside belongs to ``structure`` (0 is no bone); None leaves the marks as they are."""
+        before, self._structure = self._structure, structure
+        try:
+            yield
+        finally:
+            self._structure = before
 
     def box(self, region: Region, pad_mm: float | None = None) -> Box | None:
         """The part of the grid that a region touches, or None."""
@@ -111,6 +126,8 @@ class Canvas:
             else:
                 mixture += previous * np.asarray(value, dtype=np.float32)
         view[...] = mixture
+        if self._structure is not None:
+            self.structures[box][np.broadcast_to(layers[0][0] < 0, view.shape)] = self._structure
         if label:
             self.labels[box][np.broadcast_to(layers[0][0] < 0, view.shape)] = label
 
@@ -126,6 +143,9 @@ class Canvas:
         for (_, value), outer, inner in zip(shells, shares, [*shares[1:], np.zeros_like(close)], strict=True):
             mixture += (outer - inner) * np.float32(value)
         view[near] = mixture
+        if self._structure is not None:
+            solid = shares[0] > THIN_OCCUPANCY
+            self.structures[box][tuple(index[solid] for index in near)] = self._structure
 
     def slabs(self, box: Box) -> list[Box]:
         """The same box in pieces along the slices."""

@@ -1,23 +1,18 @@
 """Simulated CT of a parametric patient, with the truth that a measuring method is held against."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.volume import Volume
-from training.simulation import abdomen, pelvis, thorax, torso
 from training.simulation.acquisition import Grid, body_labels, make_grid, paint_couch, reconstruct
+from training.simulation.body import Body, PaintedPatient, build_body, paint, painted
 from training.simulation.canvas import Canvas
 from training.simulation.parameters import AcquisitionParameters, ContrastPhase, FieldOfView, Kernel, PatientParameters
-from training.simulation.posterior import paint_arch, paint_canal, paint_screws
-from training.simulation.spine import Spine, build_spine, rotation
-from training.simulation.tissue import Tissues, tissues
-from training.simulation.torso import Torso, build_torso
+from training.simulation.spine import Spine, rotation
+from training.simulation.torso import Torso
 from training.simulation.truth import LevelTruth, Truth, level_truth
-from training.simulation.vertebra import Bone, make_bone, paint_body, paint_disc
-from training.simulation.vessels import paint_vessels
 
 __all__ = [
     "AcquisitionParameters",
@@ -45,45 +40,43 @@ class SimulatedCt:
     truth: Truth
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Body:
-    patient: PatientParameters
-    spine: Spine
-    torso: Torso
-    table: Tissues
-    bones: tuple[Bone, ...]
-
-
 def simulate_ct(patient: PatientParameters, acquisition: AcquisitionParameters) -> SimulatedCt:
     """Build the patient, scan, and say what is true. The same arguments give the same bytes."""
-    table = tissues(patient.contrast, acquisition.kvp)
-    spine = build_spine(patient)
-    body = _Body(
-        patient=patient,
-        spine=spine,
-        torso=build_torso(patient, spine),
-        table=table,
-        bones=tuple(make_bone(vertebra, patient, table) for vertebra in spine.vertebrae),
-    )
-    room = room_matrix(patient)
-    in_room = _grid(body, acquisition, room)
-    affine = np.linalg.inv(room) @ in_room.fine_affine
-    steps = np.linalg.norm(affine[:3, :3], axis=0)
-    canvas = Canvas(in_room.fine_shape, affine, width_mm=float(steps.mean()))
-    _paint(canvas, body)
-    paint_couch(canvas, in_room.fine_affine, (float(room[0, 3]), _lowest_mm(body.torso, room) + 4.0))
-    turn = _room_to_patient(patient)
-    grid, pose = replace(in_room, affine=turn @ in_room.affine), turn @ room
+    body = build_body(patient, acquisition.kvp)
+    canvas, grid, pose = _scan_canvas(body, acquisition)
     hu = reconstruct(canvas, grid, acquisition, patient.seed)
     volume = Volume(hu=hu, affine=grid.affine)
     masks = body_labels(canvas, grid)
     levels = tuple(
         level_truth(vertebra, bone, patient, pose, grid, label)
-        for label, (vertebra, bone) in enumerate(zip(spine.vertebrae, body.bones, strict=True), start=1)
+        for label, (vertebra, bone) in enumerate(zip(body.spine.vertebrae, body.bones, strict=True), start=1)
     )
     seen = {int(value) for value in np.unique(masks)}
-    truth = Truth(levels=tuple(level for level in levels if level.label in seen), bodies=masks, contrast=patient.contrast)
+    structures = canvas.structures[grid.planes // 2 :: grid.planes]
+    truth = Truth(
+        levels=tuple(level for level in levels if level.label in seen), bodies=masks, structures=structures, contrast=patient.contrast
+    )
     return SimulatedCt(patient=patient, acquisition=acquisition, volume=volume, truth=truth)
+
+
+def paint_scan(patient: PatientParameters, acquisition: AcquisitionParameters) -> PaintedPatient:
+    """The patient as :func:`simulate_ct` paints it before the scanner's part: on the planes of the scan, with the couch, in LPS mm."""
+    body = build_body(patient, acquisition.kvp)
+    canvas, grid, _ = _scan_canvas(body, acquisition)
+    return painted(canvas, body, grid.fine_affine)
+
+
+def _scan_canvas(body: Body, acquisition: AcquisitionParameters) -> tuple[Canvas, Grid, NDArray[np.float64]]:
+    """The painted planes of a scan, the grid of its slices in LPS, and the pose (4, 4): anatomical coordinates to LPS."""
+    room = room_matrix(body.patient)
+    in_room = _grid(body, acquisition, room)
+    affine = np.linalg.inv(room) @ in_room.fine_affine
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    canvas = Canvas(in_room.fine_shape, affine, width_mm=float(steps.mean()))
+    paint(canvas, body)
+    paint_couch(canvas, in_room.fine_affine, (float(room[0, 3]), _lowest_mm(body.torso, room) + 4.0))
+    turn = _room_to_patient(body.patient)
+    return canvas, replace(in_room, affine=turn @ in_room.affine), turn @ room
 
 
 def room_matrix(patient: PatientParameters) -> NDArray[np.float64]:
@@ -126,7 +119,7 @@ def _lowest_mm(trunk: Torso, pose: NDArray[np.float64]) -> float:
     return float((pose[:3, :3] @ rim)[1].max() + pose[1, 3])
 
 
-def _grid(body: _Body, acquisition: AcquisitionParameters, pose: NDArray[np.float64]) -> Grid:
+def _grid(body: Body, acquisition: AcquisitionParameters, pose: NDArray[np.float64]) -> Grid:
     low, high = coverage_mm(body.spine, acquisition)
     if acquisition.field_of_view is FieldOfView.HEART:
         place = body.spine.level("T8").frame.origin
@@ -140,32 +133,3 @@ def _grid(body: _Body, acquisition: AcquisitionParameters, pose: NDArray[np.floa
         centre = np.array([0.0, middle + 8.0, 0.0, 1.0])
     lps = pose @ centre
     return make_grid(acquisition, (low + float(pose[2, 3]), high + float(pose[2, 3])), (float(lps[0]), float(lps[1])))
-
-
-def _paint(canvas: Canvas, body: _Body) -> None:
-    """Paint the whole patient, from back to front."""
-    patient, spine, trunk, table = body.patient, body.spine, body.torso, body.table
-    scale = patient.body_scale
-    rng = np.random.default_rng((patient.seed, 17))
-    base = patient.trabecular_hu * table.mineral_factor + table.marrow_gain
-    torso.paint_torso(canvas, trunk, table)
-    torso.paint_muscles(canvas, trunk, spine, table)
-    torso.paint_lungs(canvas, trunk, apex_z=float(spine.level("T1").frame.origin[2] + 10 * scale))
-    thorax.paint_lung_vessels(canvas, trunk, spine, table, rng)
-    thorax.paint_heart(canvas, trunk, spine, table)
-    abdomen.paint_organs(canvas, trunk, spine, table)
-    abdomen.paint_bowel(canvas, trunk, spine, table, rng)
-    paint_vessels(canvas, spine, patient, table)
-    thorax.paint_chest_wall(canvas, trunk, spine, table, base)
-    pelvis.paint_hips(canvas, trunk, spine, table, base, patient.hip_prosthesis)
-    paint_canal(canvas, spine, scale)
-    chain = (spine.neck, *spine.vertebrae, spine.sacrum[0])
-    for above, below in pairwise(chain):
-        paint_disc(canvas, above, below)
-    pelvis.paint_sacrum(canvas, spine, table, scale)
-    thorax.paint_ribs(canvas, trunk, spine, patient, table)
-    whole = ((spine.neck, make_bone(spine.neck, patient, table)), *zip(spine.vertebrae, body.bones, strict=True))
-    for label, (vertebra, bone) in enumerate(whole):
-        paint_arch(canvas, vertebra, bone.base_hu, bone.cortex_hu, scale)
-        paint_body(canvas, vertebra, bone, scale, label)
-    paint_screws(canvas, spine, patient.screws, scale)

@@ -152,7 +152,8 @@ def _paint_cartilage(canvas: Canvas, torso: Torso, end: NDArray[np.float64], sig
     shares = np.linspace(0, 1, 5)[1:]
     arch = [_on_cage(torso, np.radians(150 + 22 * share), float(end[2]) + 35 * s * share**2, sign) for share in shares]
     rods = [rod(first, second, (3.6 * s, 3.6 * s), (1.0, 1.0, 1.6)) for first, second in pairwise([end, *arch])]
-    paint_union(canvas, rods, CARTILAGE_HU)
+    with canvas.marking(0):
+        paint_union(canvas, rods, CARTILAGE_HU)
 
 
 def _paint_ellipsoid(canvas: Canvas, frame: Frame, semi: tuple[float, float, float], value: float) -> None:

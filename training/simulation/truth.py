@@ -57,10 +57,12 @@ class Truth:
     """The levels that at least one voxel of the scan shows, head to foot, and their mask.
 
     ``bodies`` is uint8 on the volume's grid: vertebral bodies with their cortex, no arch, no disc; the value is a level's ``label``.
+    ``structures`` is uint8 on the same grid: :class:`training.simulation.body.Structure`.
     """
 
     levels: tuple[LevelTruth, ...]
     bodies: NDArray[np.uint8]
+    structures: NDArray[np.uint8]
     contrast: ContrastPhase
 
     def level(self, name: str) -> LevelTruth | None:

@@ -1,0 +1,176 @@
+"""One painted patient: attenuation, which bone each voxel belongs to, and bone mineral, all on one grid.
+
+Every modality is made from this: a CT adds what a scanner does, a film and a DXA project it. Truth is shared because the body is.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.simulation import abdomen, pelvis, thorax, torso
+from training.simulation.canvas import Canvas
+from training.simulation.mineral import vbmd_mg_cm3
+from training.simulation.parameters import ContrastPhase, PatientParameters
+from training.simulation.posterior import paint_arch, paint_canal, paint_screws
+from training.simulation.spine import Spine, build_spine
+from training.simulation.tissue import Tissues, tissues
+from training.simulation.torso import Torso, build_torso
+from training.simulation.vertebra import Bone, make_bone, paint_body, paint_disc
+from training.simulation.vessels import paint_vessels
+
+FloatArray = NDArray[np.float32]
+
+
+class Structure(IntEnum):
+    """Which bone a voxel belongs to; hip bones and femurs are ``PELVIS``."""
+
+    BACKGROUND = 0
+    BODY = 1
+    POSTERIOR = 2
+    DISC = 3
+    SACRUM = 4
+    RIB = 5
+    PELVIS = 6
+    OTHER_BONE = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """A patient before anything is painted: shapes and materials."""
+
+    patient: PatientParameters
+    spine: Spine
+    torso: Torso
+    table: Tissues
+    bones: tuple[Bone, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintedPatient:
+    """A patient on a grid, without noise.
+
+    Attributes
+    ----------
+    hu
+        float32 (slices, rows, columns), attenuation at the tube voltage and in the contrast phase asked for.
+    structures
+        uint8, :class:`Structure`; ``bodies`` uint8, the level's number (1 is T1) or 0.
+    mineral_mg_cm3
+        float32, bone mineral (hydroxyapatite) per volume of the voxel. Metal and cement hold none.
+    affine
+        (4, 4), indices (slice, row, column, 1) to mm.
+    """
+
+    patient: PatientParameters
+    hu: FloatArray
+    structures: NDArray[np.uint8]
+    bodies: NDArray[np.uint8]
+    mineral_mg_cm3: FloatArray
+    affine: NDArray[np.float64]
+    spine: Spine
+    torso: Torso
+    bones: tuple[Bone, ...]
+
+
+def build_body(patient: PatientParameters, kvp: float) -> Body:
+    """Shapes and materials of one patient at one tube voltage."""
+    table = tissues(patient.contrast, kvp)
+    spine = build_spine(patient)
+    return Body(
+        patient=patient,
+        spine=spine,
+        torso=build_torso(patient, spine),
+        table=table,
+        bones=tuple(make_bone(vertebra, patient, table) for vertebra in spine.vertebrae),
+    )
+
+
+def paint(canvas: Canvas, body: Body) -> None:
+    """Paint the whole patient, from back to front."""
+    patient, spine, trunk, table = body.patient, body.spine, body.torso, body.table
+    scale = patient.body_scale
+    rng = np.random.default_rng((patient.seed, 17))
+    base = patient.trabecular_hu * table.mineral_factor + table.marrow_gain
+    torso.paint_torso(canvas, trunk, table)
+    torso.paint_muscles(canvas, trunk, spine, table)
+    torso.paint_lungs(canvas, trunk, apex_z=float(spine.level("T1").frame.origin[2] + 10 * scale))
+    thorax.paint_lung_vessels(canvas, trunk, spine, table, rng)
+    thorax.paint_heart(canvas, trunk, spine, table)
+    abdomen.paint_organs(canvas, trunk, spine, table)
+    abdomen.paint_bowel(canvas, trunk, spine, table, rng)
+    paint_vessels(canvas, spine, patient, table)
+    with canvas.marking(Structure.OTHER_BONE):
+        thorax.paint_chest_wall(canvas, trunk, spine, table, base)
+    with canvas.marking(Structure.PELVIS):
+        pelvis.paint_hips(canvas, trunk, spine, table, base, patient.hip_prosthesis)
+    paint_canal(canvas, spine, scale)
+    chain = (spine.neck, *spine.vertebrae, spine.sacrum[0])
+    with canvas.marking(Structure.DISC):
+        for above, below in pairwise(chain):
+            paint_disc(canvas, above, below)
+    with canvas.marking(Structure.SACRUM):
+        pelvis.paint_sacrum(canvas, spine, table, scale)
+    with canvas.marking(Structure.RIB):
+        thorax.paint_ribs(canvas, trunk, spine, patient, table)
+    whole = ((spine.neck, make_bone(spine.neck, patient, table)), *zip(spine.vertebrae, body.bones, strict=True))
+    for label, (vertebra, bone) in enumerate(whole):
+        with canvas.marking(Structure.POSTERIOR):
+            paint_arch(canvas, vertebra, bone.base_hu, bone.cortex_hu, scale)
+        with canvas.marking(Structure.BODY):
+            paint_body(canvas, vertebra, bone, scale, label)
+    with canvas.marking(None):
+        paint_screws(canvas, spine, patient.screws, scale)
+
+
+def painted(canvas: Canvas, body: Body, affine: NDArray[np.float64]) -> PaintedPatient:
+    """What a canvas shows; ``affine`` places its voxels."""
+    return PaintedPatient(
+        patient=body.patient,
+        hu=canvas.hu,
+        structures=canvas.structures,
+        bodies=canvas.labels,
+        mineral_mg_cm3=_mineral(canvas, body.table),
+        affine=affine,
+        spine=body.spine,
+        torso=body.torso,
+        bones=body.bones,
+    )
+
+
+def paint_anatomy(patient: PatientParameters, *, spacing_mm: float, z_range_mm: tuple[float, float] | None = None) -> PaintedPatient:
+    """The patient at 120 kVp without contrast on isotropic voxels in the anatomical frame: left, posterior, cranial from L3, mm.
+
+    Parameters
+    ----------
+    z_range_mm
+        (lowest, highest) slice; from the hips to above T1 where absent.
+    """
+    body = build_body(patient_without_contrast(patient), 120.0)
+    spine, trunk = body.spine, body.torso
+    low, high = z_range_mm or (float(spine.level("S1").frame.origin[2]) - 125.0, float(spine.level("T1").frame.origin[2]) + 40.0)
+    half = float(trunk.half_width.values.max()) + 10.0
+    front, back = float(trunk.front.values.min()) - 10.0, float(trunk.back.values.max()) + 10.0
+    shape = tuple(int(np.ceil(length / spacing_mm)) + 1 for length in (high - low, back - front, 2 * half))
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) * spacing_mm
+    affine[:3, 3] = (-half, front, low)
+    canvas = Canvas((shape[0], shape[1], shape[2]), affine, width_mm=spacing_mm)
+    paint(canvas, body)
+    return painted(canvas, body, affine)
+
+
+def patient_without_contrast(patient: PatientParameters) -> PatientParameters:
+    """The same patient before any injection."""
+    return replace(patient, contrast=ContrastPhase.NATIVE)
+
+
+def _mineral(canvas: Canvas, table: Tissues) -> FloatArray:
+    """Bone mineral from attenuation inside bone, at the attenuation's own tube voltage and contrast phase."""
+    bone = (canvas.structures != Structure.BACKGROUND) & (canvas.structures != Structure.DISC) & (canvas.hu < 1900.0)
+    out = np.zeros(canvas.shape, dtype=np.float32)
+    native = (canvas.hu[bone] - np.float32(table.marrow_gain)) / np.float32(table.mineral_factor)
+    out[bone] = np.maximum(vbmd_mg_cm3(native), 0.0)
+    return out
