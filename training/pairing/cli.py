@@ -1,6 +1,7 @@
 """The command ``osteon pair``."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -149,6 +150,7 @@ def _archive(stack: ExitStack, sources: _Sources, asker: tuple[str, InformationM
     if sources.pacs is not None:
         from training.pairing.cfind import CFindArchive, Peer, parse_peer
 
+        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what it complains about becomes one line of ours
         ae_title, host, port = parse_peer(sources.pacs)
         if not 0 < len(aet.strip()) <= 16:
             raise TrainingError(f"--aet {aet!r}: an AE title has 1 to 16 characters.")

@@ -94,37 +94,49 @@ def pair(images: Iterable[ImageStudy], exams: Iterable[DxaExam], options: Pairin
     tuple of Candidate
         Every image study and every examination appears in at least one. The order of the input does not matter.
     """
-    patients: dict[str, tuple[list[ImageStudy], list[DxaExam]]] = defaultdict(lambda: ([], []))
-    alone: list[Candidate] = []
+    patients: dict[str, _Patient] = defaultdict(_Patient)
+    found: list[Candidate] = []
     for image in images:
-        why = image.excluded or _unusable(options.ids.key(image.person.patient_id), image.study_date)
-        if why is not None:
-            alone.append(Candidate(image=image, exam=None, why=why))
+        patient = patients[options.ids.key(image.person.patient_id)]
+        patient.people.append(image.person)
+        why = image.excluded or _unusable(image.person, image.study_date, options.ids)
+        if why is None:
+            patient.images.append(image)
         else:
-            patients[options.ids.key(image.person.patient_id)][0].append(image)
+            found.append(Candidate(image=image, exam=None, why=why))
     for exam in exams:
-        why = exam.excluded or _unusable(options.ids.key(exam.person.patient_id), exam.exam_date)
-        if why is not None:
-            alone.append(Candidate(image=None, exam=exam, why=why))
+        patient = patients[options.ids.key(exam.person.patient_id)]
+        patient.people.append(exam.person)
+        why = exam.excluded or _unusable(exam.person, exam.exam_date, options.ids)
+        if why is None:
+            patient.exams.append(exam)
         else:
-            patients[options.ids.key(exam.person.patient_id)][1].append(exam)
-    found = list(alone)
-    for key in sorted(patients):
-        found.extend(_pair_patient(*patients[key], options))
+            found.append(Candidate(image=None, exam=exam, why=why))
+    for patient in patients.values():
+        found.extend(_pair_patient(patient, options))
     return tuple(sorted(found, key=lambda candidate: _order(candidate, options.ids)))
 
 
-def _unusable(key: str, day: object) -> Why | None:
-    if not key:
+@dataclass
+class _Patient:
+    """Everything under one Patient ID. ``people`` holds what unusable records say about the person, too."""
+
+    images: list[ImageStudy] = field(default_factory=list)
+    exams: list[DxaExam] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+
+
+def _unusable(person: Person, day: date | None, ids: IdRules) -> Why | None:
+    if not ids.key(person.patient_id):
         return Why(code=PairReason.PATIENT_ID_MISSING, text="Patient ID is empty.")
     if day is None:
         return Why(code=PairReason.DATE_MISSING, text="The date is missing or is no date.")
     return None
 
 
-def _pair_patient(images: Sequence[ImageStudy], exams: Sequence[DxaExam], options: PairingOptions) -> list[Candidate]:
-    known = known_of_id([record.person for record in (*images, *exams)])
-    merged, left_out = merge_same_day(exams)
+def _pair_patient(patient: _Patient, options: PairingOptions) -> list[Candidate]:
+    images, known = patient.images, known_of_id(patient.people)
+    merged, left_out = merge_same_day(patient.exams)
     found = [Candidate(image=None, exam=exam, why=why) for exam, why in left_out]
     in_time: list[Candidate] = []
     for image in images:
@@ -136,7 +148,7 @@ def _pair_patient(images: Sequence[ImageStudy], exams: Sequence[DxaExam], option
                 found.append(Candidate(image=image, exam=exam, why=why))
     found.extend(_matched(sorted(in_time, key=_nearness), options.matching))
     if not merged:
-        found.extend(Candidate(image=image, exam=None, why=_no_dxa(bool(exams))) for image in images)
+        found.extend(Candidate(image=image, exam=None, why=_no_dxa(bool(patient.exams))) for image in images)
     if not images:
         nobody = Why(code=PairReason.NO_IMAGE, text="No usable CT or chest radiograph has this Patient ID.")
         found.extend(Candidate(image=None, exam=exam, why=nobody) for exam in merged)

@@ -18,7 +18,7 @@ from training.pairing.archive import Answer, Archive, Window, find_studies, mont
 from training.pairing.journal import Journal
 from training.pairing.reasons import PairReason, Why
 from training.pairing.records import ImageKind, ImageStudy, Person, parse_day, sex_of
-from training.pairing.studies import FILM_MODALITIES, ImageOptions, Seen, image_studies, is_dxa
+from training.pairing.studies import FILM_MODALITIES, ImageOptions, Seen, image_studies, is_dxa, names_dxa
 
 MODALITIES = {ImageKind.CT: ("CT",), ImageKind.CXR: ("CR", "DX")}
 _CLASSES = {"CT": CTImageStorage, "CR": ComputedRadiographyImageStorage, "DX": DigitalXRayImageStorageForPresentation}
@@ -162,6 +162,8 @@ class _Asker:
 
 def _of_study(asker: _Asker, study: Dataset, kinds: set[ImageKind], request: Request) -> list[ImageStudy]:
     day = parse_day(text_of(study, "StudyDate"))
+    if names_dxa(text_of(study, "StudyDescription")):
+        kinds = kinds - {ImageKind.CXR}
     plain = [_plain(study, kind, day) for kind in ImageKind if kind in kinds]
     if not request.wanted(text_of(study, "PatientID"), day):
         return plain
@@ -208,7 +210,7 @@ def _ct(asker: _Asker, study: Dataset, series: Sequence[Dataset], known: ImageSt
     if request.deep:
         seen = [one for row in usable for one in _instances(asker, study, row)]
         if any(one.header.image_position for one in seen):
-            return image_studies(seen, replace(request.images, kinds=frozenset({ImageKind.CT})))
+            return _listed(image_studies(seen, replace(request.images, kinds=frozenset({ImageKind.CT}))))
     return [replace(known, series_listed=tuple(text_of(one, "SeriesInstanceUID") for one in usable))]
 
 
@@ -237,7 +239,11 @@ def _films(asker: _Asker, study: Dataset, series: Sequence[Dataset], known: Imag
     seen = [one for row in films for one in _instances(asker, study, row)]
     if not seen:
         return [replace(known, excluded=_best_reason([], "radiograph"))]
-    judged = image_studies(seen, replace(request.images, kinds=frozenset({ImageKind.CXR})))
+    return _listed(image_studies(seen, replace(request.images, kinds=frozenset({ImageKind.CXR}))))
+
+
+def _listed(judged: Sequence[ImageStudy]) -> list[ImageStudy]:
+    """The same, with the chosen series as the one to be retrieved."""
     return [replace(one, series_listed=(one.series_instance_uid,) if one.series_instance_uid else ()) for one in judged]
 
 

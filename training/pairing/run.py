@@ -149,6 +149,8 @@ def from_archive(
     )
     found = remote_studies(archive, request, journal, progress)
     notices = list(read.notices)
+    if options.by is AskBy.PATIENTS and (pairing.ids.strip_zeros or pairing.ids.prefixes):
+        notices.append("asked by patients, an archive finds only Patient IDs that it writes as the DXA table does; --by dates finds all")
     if found.uncertain:
         listed = "; ".join(found.uncertain[:5]) + (" ..." if len(found.uncertain) > 5 else "")
         notices.append(f"{archive.name} may hold more studies than it told, in {len(found.uncertain)} windows: {listed}")
@@ -187,7 +189,7 @@ def run(gathered: Gathered, pairing: PairingOptions, target: Target) -> Paired:
     candidates = pair(gathered.images, gathered.exams, pairing)
     names = names_for(candidates, pairing.ids, target.pseudonyms)
     flow = flow_of(candidates, [names.key(candidate.person) for candidate in candidates], pairing.months)
-    notices = (*gathered.notices, *_merged_notices(gathered, pairing))
+    notices = (*gathered.notices, *_merged_notices(gathered, pairing), *(() if target.links else _folder_notices(gathered, candidates)))
     for suffix in TableFormat:
         (target.out / f"manifest.{suffix}").unlink(missing_ok=True)
     report = target.out / "pairs-report.csv"
@@ -232,6 +234,21 @@ def _merged_notices(gathered: Gathered, pairing: PairingOptions) -> list[str]:
             listed = "; ".join(" = ".join(ids) for ids in list(merged.values())[:5]) + (" ..." if len(merged) > 5 else "")
             notices.append(f"{len(merged)} Patient IDs of the {what} were written in several ways and are taken for one each: {listed}")
     return notices
+
+
+def _folder_notices(gathered: Gathered, candidates: Sequence[Candidate]) -> list[str]:
+    """Whether a folder that the manifest names holds images of other studies as well."""
+    holds: dict[Path, set[str]] = {}
+    for image in gathered.images:
+        for path in image.paths:
+            holds.setdefault(path.absolute().parent, set()).add(image.study_instance_uid)
+    named = {common_path(one.image.paths) for one in candidates if one.paired and one.image is not None and len(one.image.paths) > 1}
+    mixed = sum(len(holds.get(folder, set())) != 1 for folder in named)
+    return (
+        [f"{mixed} folders of the manifest hold several studies; series_uid tells which is meant, or make folders with --links"]
+        if mixed
+        else []
+    )
 
 
 def _summary(gathered: Gathered, pairing: PairingOptions, flow: Flow, notices: Sequence[str], target: Target) -> dict[str, object]:

@@ -47,9 +47,14 @@ def is_dxa(header: InstanceHeader) -> bool:
         return False
     text = " ".join(
         (header.study_description, header.series_description, header.protocol_name, header.performed_procedure_step_description)
-    ).upper()
+    )
     maker = f"{header.manufacturer} {header.manufacturer_model_name}".upper()
-    return bool(_DXA_WORDS.search(text) or (header.modality in {"CR", "OT", "SC", "SR"} and _DXA_MAKERS.search(maker)))
+    return names_dxa(text) or bool(header.modality in {"CR", "OT", "SC", "SR"} and _DXA_MAKERS.search(maker))
+
+
+def names_dxa(description: str) -> bool:
+    """Whether a word of a description says DXA."""
+    return _DXA_WORDS.search(description.upper()) is not None
 
 
 def image_studies(seen: Sequence[Seen], options: ImageOptions) -> list[ImageStudy]:
