@@ -38,8 +38,8 @@ class View:
     ----------
     grey
         uint8, (height, width).
-    bodies, core, ellipse
-        uint8 masks of the same shape.
+    bodies, core, ellipse, second
+        uint8 masks of the same shape; ``second`` holds the second reader's bodies, nothing without one.
     mm_per_pixel
         In both directions.
     edges
@@ -50,6 +50,7 @@ class View:
     bodies: NDArray[np.uint8]
     core: NDArray[np.uint8]
     ellipse: NDArray[np.uint8]
+    second: NDArray[np.uint8]
     mm_per_pixel: float
     edges: tuple[str, str, str, str]
 
@@ -99,8 +100,11 @@ def _sample(images: CtImages, points: NDArray[np.float64], mm: float, edges: tup
     hu = ndimage.map_coordinates(images.volume.hu[box].astype(np.float32), local, order=1, mode="nearest").reshape(shape)
     grey = np.clip((hu - low) / (high - low), 0.0, 1.0) * 255.0
     grey[~inside.reshape(shape)] = 0.0
-    masks = [_nearest(mask[box], local, inside).reshape(shape) for mask in (images.bodies, images.core, images.ellipse)]
-    return View(grey=np.rint(grey).astype(np.uint8), bodies=masks[0], core=masks[1], ellipse=masks[2], mm_per_pixel=mm, edges=edges)
+    sources = (images.bodies, images.core, images.ellipse, images.second_bodies)
+    bodies, core, ellipse, second = (
+        np.zeros(shape, np.uint8) if mask is None else _nearest(mask[box], local, inside).reshape(shape) for mask in sources
+    )
+    return View(grey=np.rint(grey).astype(np.uint8), bodies=bodies, core=core, ellipse=ellipse, second=second, mm_per_pixel=mm, edges=edges)
 
 
 def _crop(volume: Volume, indices: NDArray[np.float64]) -> tuple[tuple[slice, slice, slice], NDArray[np.bool_]]:
@@ -124,6 +128,8 @@ def _nearest(mask: NDArray[np.uint8], local: NDArray[np.float64], inside: NDArra
 def draw_view(view: View, findings: Findings, labels: dict[int, str], voxel_mm: float) -> Image.Image:
     """The view with outlines: listed bodies solid (dashed where excluded), core thin, ellipse dotted, and ``labels`` beside the bodies.
 
+    The second reader's bodies, those that it alone sees among them, stand below all of it in thin short dashes.
+
     Parameters
     ----------
     labels
@@ -134,6 +140,9 @@ def draw_view(view: View, findings: Findings, labels: dict[int, str], voxel_mm: 
     image = Image.fromarray(view.grey)
     blur = 0.35 * voxel_mm / view.mm_per_pixel
     excluded = {v.label: not v.used for v in findings.vertebrae}
+    unlisted = set(np.unique(view.bodies).tolist()) - excluded.keys()
+    for label in sorted(set(np.unique(view.second).tolist()) - unlisted - {0}):
+        _draw_outlines(image, ndimage.gaussian_filter((view.second == label).astype(np.float32), blur), 1.3, (5.0, 5.0))
     for mask, line, pattern in ((view.core, 1.3, ()), (view.ellipse, 2.6, (2.6, 6.5)), (view.bodies, 2.6, ())):
         for label in sorted(excluded.keys() & set(np.unique(mask).tolist())):
             dashes = (14.0, 9.0) if mask is view.bodies and excluded[label] else pattern

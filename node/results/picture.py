@@ -27,6 +27,7 @@ from node.results.page_text import (
     total_height,
 )
 from node.results.page_views import axial_view, draw_view, sagittal_labels, sagittal_view
+from node.results.second_reader import second_reader_lines
 
 WIDTH: Final = 1600
 HEIGHT: Final = 2000
@@ -150,9 +151,10 @@ def _draw_views(page: Image.Image, findings: Findings, y: int, height: int) -> i
     axial = draw_view(axial_view(images, shown, size), findings, {}, voxel_mm)
     style = Style(size=20, grey=LIGHT)
     pen = ImageDraw.Draw(page)
+    second = " Fine dashes: second reader." if findings.second_reader is not None else ""
     captions = (
-        f"Sagittal through the bodies; {statistic} HU of the {wording.ROI_NAME[kind]}. Dashed: excluded.",
-        f"{wording.level_name(shown)} at mid-height, seen from the feet. Thin line: core. Dotted: ellipse.",
+        f"Sagittal through the bodies; {statistic} HU of the {wording.ROI_NAME[kind]}. Dashed: excluded.{second}",
+        f"{wording.level_name(shown)} at mid-height, seen from the feet. Thin line: core. Dotted: ellipse.{second}",
     )
     for image, x, text in ((sagittal, MARGIN, captions[0]), (axial, MARGIN + size[0] + gap, captions[1])):
         page.paste(image, (x + (size[0] - image.width) // 2, y + (size[1] - image.height) // 2))
@@ -174,7 +176,8 @@ def _below(findings: Findings, context: ResultContext, factor: float) -> list[Dr
     small, bold, fine = (style.scaled(factor) for style in (_SMALL, _BOLD, _FINE_PRINT))
     blocks: list[Drawable] = [*table(findings, INNER, factor), Block(lines=(), after=round(10 * factor))]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
-    blocks += [paragraph(line, small, INNER) for line in (*wording.density_lines(findings), *wording.correction_lines(findings))]
+    lines = (*second_reader_lines(findings), *wording.density_lines(findings), *wording.correction_lines(findings))
+    blocks += [paragraph(line, small, INNER) for line in lines]
     if findings.level_because:
         blocks.append(paragraph(wording.ascii_text(f"Levels named by: {findings.level_because}"), small, INNER))
     if findings.acquisition is not None:

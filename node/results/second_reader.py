@@ -18,8 +18,8 @@ def second_cells(vertebra: VertebraFinding) -> tuple[str, str]:
     reading = vertebra.second_reader
     if reading is None or not reading.found:
         return (wording.ABSENT, wording.ABSENT)
-    difference = reading.median_difference_hu
-    return (f"{reading.dice:.2f}", wording.ABSENT if difference is None else f"{round_hu(difference):+d}")
+    difference = None if reading.median_difference_hu is None else round_hu(reading.median_difference_hu)
+    return (f"{reading.dice:.2f}", wording.ABSENT if difference is None else f"{difference:+d}" if difference else "0")
 
 
 def second_reader_text(vertebra: VertebraFinding) -> str:

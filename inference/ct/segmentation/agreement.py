@@ -188,7 +188,7 @@ def level_doubts(pairs: Sequence[Pair], extra: Sequence[VertebralBody]) -> dict[
         if not pair.first.level_certain or claims[index] is True:
             continue
         if claims[index] is False:
-            doubts[pair.first.label] = f"{level} for the first reader is {pair.reading.level} for the second."
+            doubts[pair.first.label] = f"{level} by the measuring reader is {pair.reading.level} by the second reader."
         elif False in _nearest(claims, index):
             doubts[pair.first.label] = f"{level}: the second reader names the bodies beside it differently."
         elif extra:

@@ -79,7 +79,7 @@ def test_levels_placed_differently_carry_no_band(monkeypatch: pytest.MonkeyPatch
     assert found.outcome is Outcome.REFUSED
     assert found.reason is not None
     assert found.reason.code is ReasonCode.LEVEL_UNCERTAIN
-    assert found.reason.text == "L1 for the first reader is L2 for the second. The thresholds hold for L1 alone."
+    assert found.reason.text == "L1 by the measuring reader is L2 by the second reader. The thresholds hold for L1 alone."
     assert [notice.code for notice in found.warnings] == [WarningCode.READERS_DISAGREE_LEVEL]
     for vertebra in found.vertebrae:
         assert (vertebra.level, vertebra.level_certain, vertebra.used) == (None, False, False)

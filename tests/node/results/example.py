@@ -11,18 +11,21 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import (
     Acquisition,
+    Agreement,
     Attenuation,
     Band,
     BodyHeights,
     CtImages,
     CtSummary,
     Findings,
+    LevelAgreement,
     ModelUsed,
     Notice,
     Outcome,
     Reason,
     RoiKind,
     RoiMeasurement,
+    SecondReader,
     SkippedFile,
     Threshold,
     VertebraFinding,
@@ -39,6 +42,7 @@ SPACING_MM = (3.0, 2.0, 2.5)
 ORIGIN_LPS_MM = (-77.5, -60.0, 100.0)
 CONTEXT = ResultContext(software_version="0.1.0", config_sha256="0123456789abcdef" * 4)
 MODEL = ModelUsed(name="classical", version="1", sha256="fedcba9876543210" * 4, trained_on="not trained: analytic method")
+SECOND_MODEL = ModelUsed(name="vertebrae", version="1.0.0", sha256="13579bdf02468ace" * 4, trained_on="simulated anatomy")
 THRESHOLDS = (
     Threshold(name="high specificity", hu=110, source="Pickhardt 2013, L1, more than 90 % specific"),
     Threshold(name="high sensitivity", hu=160, source="Pickhardt 2013, L1, 90 % sensitive for DXA osteoporosis"),
@@ -211,6 +215,38 @@ def _vertebra(label: int, images: CtImages) -> VertebraFinding:
 def _roi(kind: RoiKind, mean: float, median: float, sd: float, voxels: int) -> RoiMeasurement:
     volume_ml = voxels * float(np.prod(SPACING_MM)) / 1000
     return RoiMeasurement(kind=kind, attenuation=Attenuation(mean_hu=mean, median_hu=median, sd_hu=sd), voxels=voxels, volume_ml=volume_ml)
+
+
+def with_second_reader(example: Example) -> Findings:
+    """The same findings beside a second reader whose bodies lie one slice higher; it sees T12 not at all, and one more above L1."""
+    findings, images = example.findings, example.findings.images
+    if images is None:
+        raise ValueError("the example has images")
+    second = np.roll(np.where(images.bodies == 1, 0, images.bodies), 1, axis=0)
+    second[20:22, 26:36, 28:36] = 4
+    readings = (
+        SecondReader(level=None, level_certain=False, dice=0.0),
+        SecondReader(level="L1", level_certain=True, dice=0.8333, mean_difference_hu=-2.4, median_difference_hu=-1.6),
+        SecondReader(level=None, level_certain=False, dice=0.8333, mean_difference_hu=0.2, median_difference_hu=0.2),
+    )
+    unseen = Notice(code=WarningCode.READERS_DISAGREE_SHAPE, text="The second reader sees no body here.")
+    vertebrae = tuple(replace(v, second_reader=reading) for v, reading in zip(findings.vertebrae, readings, strict=True))
+    agreement = Agreement(
+        model=SECOND_MODEL,
+        compared=2,
+        only_first=1,
+        only_second=1,
+        median_dice=0.8333,
+        median_difference_hu=0.9,
+        levels=LevelAgreement.AGREE,
+    )
+    return replace(
+        findings,
+        vertebrae=(replace(vertebrae[0], warnings=(unseen,)), *vertebrae[1:]),
+        models=(MODEL, SECOND_MODEL),
+        second_reader=agreement,
+        images=replace(images, second_bodies=second),
+    )
 
 
 def refused(findings: Findings, *, code: ReasonCode = ReasonCode.L1_NOT_IN_VIEW, text: str = "Only T3 to T9 are in view.") -> Findings:

@@ -13,7 +13,7 @@ import SimpleITK as sitk  # noqa: N813 - the name that SimpleITK's own documenta
 
 from inference.findings import Correction
 from node.results import ResultObject, WrittenResults, write_results
-from tests.node.results.example import CONTEXT, Example, level_uncertain, refused
+from tests.node.results.example import CONTEXT, Example, level_uncertain, refused, with_second_reader
 from tests.node.results.iodcheck import iod_problems
 from tests.peers.tools import find_command, require_peer
 
@@ -47,10 +47,16 @@ def every_object(example: Example, written: WrittenResults, tmp_path_factory: py
         summary=replace(findings.summary, corrections=(correction,)),
     )
     objects = list(written.objects)
-    for name, variant in (("unnamed", level_uncertain(findings)), ("refused", refused(findings)), ("calibrated", calibrated)):
+    variants = {
+        "unnamed": level_uncertain(findings),
+        "refused": refused(findings),
+        "calibrated": calibrated,
+        "second reader": with_second_reader(example),
+    }
+    for name, variant in variants.items():
         folder = tmp_path_factory.mktemp(name)
         objects += write_results(variant, example.headers, CONTEXT, folder, ("seg", "sr", "text", "picture")).objects
-    assert len(objects) == 13
+    assert len(objects) == 17
     return tuple(objects)
 
 
@@ -72,7 +78,7 @@ def test_dciodvfy_has_no_new_complaint(every_object: tuple[ResultObject, ...]) -
 def test_dcmtk_reads_every_report(every_object: tuple[ResultObject, ...]) -> None:
     require_peer("dsrdump")
     reports = [result for result in every_object if result.kind in ("sr", "text")]
-    assert len(reports) == 7
+    assert len(reports) == 9
     for result in reports:
         done = _run("dsrdump", "-Ee", "+Pl", str(result.path))
         assert done.returncode == 0, done.stderr
@@ -110,6 +116,25 @@ def test_dcmqi_reads_the_report(written: WrittenResults, tmp_path: Path) -> None
     assert numbered["L1"]["ReferencedSegment"] == 2
     algorithm = numbered["L1"]["measurementAlgorithmIdentification"]
     assert CONTEXT.config_sha256 in algorithm["AlgorithmParameters"][0]
+
+
+def test_dcmqi_reads_the_second_readers_numbers(example: Example, tmp_path: Path) -> None:
+    require_peer("tid1500reader")
+    out = tmp_path / "report.json"
+    (report,) = write_results(with_second_reader(example), example.headers, CONTEXT, tmp_path, ("sr",)).objects
+    done = _run("tid1500reader", "--inputDICOM", str(report.path), "--outputMetadata", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    groups = {group["TrackingIdentifier"]: group for group in json.loads(out.read_text())["Measurements"] if group.get("measurementItems")}
+    items = {item["quantity"]["CodeValue"]: (item["value"], item["units"]["CodeValue"]) for item in groups["L1"]["measurementItems"]}
+    assert items["second-dice"] == ("0.83", "{ratio}")
+    assert items["second-diff"] == ("-2", "[hnsf'U]")
+    levels = {
+        name: item["conceptValue"]["CodeMeaning"]
+        for name, group in groups.items()
+        for item in group["qualitativeEvaluations"]
+        if item["conceptCode"]["CodeValue"] == "second-level"
+    }
+    assert levels == {"L1": "L1 vertebra", "T12, excluded": "No body seen here", "L2": "Level not named"}
 
 
 def test_dcmqi_puts_every_segment_where_the_body_is(example: Example, written: WrittenResults, tmp_path: Path) -> None:

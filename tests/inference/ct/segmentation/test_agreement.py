@@ -87,7 +87,7 @@ def test_a_chain_that_is_one_off_leaves_no_level_certain(scan: tuple[Volume, Seg
     assert certain(found) == []
     assert spoken(found) == {level: [WarningCode.READERS_DISAGREE_LEVEL] for level in LEVELS}
     third = found.vertebrae[2]
-    assert third.uncertain_because == third.notices[0].text == "L1 for the first reader is L2 for the second."
+    assert third.uncertain_because == third.notices[0].text == "L1 by the measuring reader is L2 by the second reader."
     assert codes(found.notices) == [WarningCode.READERS_DISAGREE_LEVEL]
     assert "T11, T12, L1, L2, L3" in found.notices[0].text
     assert found.second is not None
