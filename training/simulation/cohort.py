@@ -19,8 +19,8 @@ from training.simulation.population import CohortParameters, Population, Scanner
 from training.simulation.vendors import Vendor
 
 USABLE_LEVELS = ("L1", "L2", "L3", "L4")
-_EDGE = 0.03
-"""T-scores keep so far from the classes' edges."""
+_EDGE = 0.05
+"""Wanted T-scores keep so far from the classes' edges, more than ``density.settle`` may be off."""
 
 _T_BY_AGE = {
     # Women, NHANES 2005-14 (Xue 2021), against their own means at 20 to 30 years, 1.065 (0.122) g/cm2; continued beyond 80.
