@@ -44,6 +44,8 @@ def print_report(console: Console, report: Json) -> None:
         console.print(_vertebrae(report["vertebrae"]))
     if report["level_because"]:
         console.print(f"  levels: {escape(report['level_because'])}")
+    if report.get("second_reader"):  # absent from what an earlier version recorded
+        console.print(f"  second reader: {escape(_second_reader(report['second_reader']))}")
     for notice in report["warnings"]:
         console.print(f"  [bold]warning[/] {notice['code']}: {escape(notice['text'])}")
     for item in report["skipped"]:
@@ -81,6 +83,14 @@ def _vertebrae(vertebrae: list[Json]) -> Table:
             escape("; ".join(notes)),
         )
     return table
+
+
+def _second_reader(agreement: Json) -> str:
+    dice, difference = agreement["median_dice"], agreement["median_attenuation_hu_difference"]
+    parts = [f"{agreement['name']} (trained on {agreement['trained_on']}), {agreement['compared']} bodies in common"]
+    parts += [f"median Dice {dice:.2f}"] if dice is not None else []
+    parts += [f"{difference:.0f} HU apart"] if difference is not None else []
+    return "; ".join([*parts, f"levels {agreement['levels'].replace('_', ' ')}"])
 
 
 def print_studies(console: Console, found: Sequence[StudySummary]) -> None:

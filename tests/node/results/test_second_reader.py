@@ -8,9 +8,11 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from rich.console import Console
 
 from inference.errors import ReasonCode
 from inference.findings import Agreement, Findings, LevelAgreement, Reason, SecondReader
+from node.console import print_report
 from node.report import study_report
 from node.results import WrittenResults, write_results
 from node.results.page_table import table
@@ -79,6 +81,13 @@ def test_the_report_carries_each_body_and_the_study(findings: Findings) -> None:
         ("classical", "not trained: analytic method"),
         ("vertebrae", "simulated anatomy"),
     ]
+
+
+def test_the_command_prints_it(findings: Findings) -> None:
+    console = Console(width=200, record=True, quiet=True)
+    print_report(console, study_report(findings, _decision(findings), ()))
+    said = console.export_text()
+    assert "second reader: vertebrae (trained on simulated anatomy), 2 bodies in common; median Dice 0.83; 1 HU apart; levels agree" in said
 
 
 def test_without_a_second_reader_the_report_says_none(example: Example) -> None:
@@ -154,7 +163,8 @@ def test_another_second_reader_gives_other_objects(
 def test_the_pages_table_has_its_columns(findings: Findings, example: Example) -> None:
     rows = [row for row in table(findings, INNER, 1.0) if isinstance(row, Row)]
     assert [cell.text for cell in rows[0].cells] == ["", "core, HU", "ellipse, HU", "height, mm", "2nd reader"]
-    assert [tuple(cell.text for cell in row.cells[10:12]) for row in rows[1:]] == [
+    cells = [tuple(cell.text for cell in row.cells[10:12]) for row in rows[1:]]
+    assert cells == [
         ("Dice", "HU"),
         ("-", "-"),
         ("0.83", "-2"),
