@@ -23,7 +23,7 @@ def image(patient: str = "A", day: str = "2024-03-01", **changes: Any) -> ImageS
         "person": Person(patient_id=patient, **of_person),
         "kind": ImageKind.CT,
         "study_date": date.fromisoformat(day) if day else None,
-        "study_instance_uid": f"2.25.{abs(hash((patient, day))) % 10**9}",
+        "study_instance_uid": uid_from("study", patient, day),
     }
     return ImageStudy(**{**values, **changes})
 
@@ -47,7 +47,7 @@ def ct(folder: Path, patient: str, day: str, **changes: Any) -> str:
     base.SOPClassUID = CTImageStorage
     base.BodyPartExamined = changes.get("BodyPartExamined", "ABDOMEN")
     for number, (description, kernel, kind) in enumerate(
-        (("SCOUT", "", "LOCALIZER"), ("ABD 3.0", "B30f", "AXIAL"), ("ABD 3.0 SHARP", "B70f", "AXIAL"))
+        (("SCOUT", "", "LOCALIZER"), ("SOFT 3.0", "B30f", "AXIAL"), ("SHARP 3.0", "B70f", "AXIAL"))
     ):
         for index in range(1 if kind == "LOCALIZER" else SLICES):
             ds = _instance(base, number, index)
