@@ -4,7 +4,6 @@ Every modality is made from this: a CT adds what a scanner does, a film and a DX
 """
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from itertools import pairwise
 
 import numpy as np
@@ -12,29 +11,18 @@ from numpy.typing import NDArray
 
 from training.simulation import abdomen, pelvis, thorax, torso
 from training.simulation.canvas import Canvas
-from training.simulation.mineral import vbmd_mg_cm3
 from training.simulation.parameters import ContrastPhase, PatientParameters
 from training.simulation.posterior import paint_arch, paint_canal, paint_screws
 from training.simulation.spine import Spine, build_spine
+from training.simulation.structure import Structure
 from training.simulation.tissue import Tissues, tissues
 from training.simulation.torso import Torso, build_torso
 from training.simulation.vertebra import Bone, make_bone, paint_body, paint_disc
 from training.simulation.vessels import paint_vessels
 
+__all__ = ["Body", "PaintedPatient", "Structure", "build_body", "paint", "paint_anatomy", "painted"]
+
 FloatArray = NDArray[np.float32]
-
-
-class Structure(IntEnum):
-    """Which bone a voxel belongs to; hip bones and femurs are ``PELVIS``."""
-
-    BACKGROUND = 0
-    BODY = 1
-    POSTERIOR = 2
-    DISC = 3
-    SACRUM = 4
-    RIB = 5
-    PELVIS = 6
-    OTHER_BONE = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +72,7 @@ def build_body(patient: PatientParameters, kvp: float) -> Body:
         spine=spine,
         torso=build_torso(patient, spine),
         table=table,
-        bones=tuple(make_bone(vertebra, patient, table) for vertebra in spine.vertebrae),
+        bones=tuple(make_bone(vertebra, patient) for vertebra in spine.vertebrae),
     )
 
 
@@ -93,7 +81,7 @@ def paint(canvas: Canvas, body: Body) -> None:
     patient, spine, trunk, table = body.patient, body.spine, body.torso, body.table
     scale = patient.body_scale
     rng = np.random.default_rng((patient.seed, 17))
-    base = patient.trabecular_hu * table.mineral_factor + table.marrow_gain
+    base = patient.trabecular_hu
     torso.paint_torso(canvas, trunk, table)
     torso.paint_muscles(canvas, trunk, spine, table)
     torso.paint_lungs(canvas, trunk, apex_z=float(spine.level("T1").frame.origin[2] + 10 * scale))
@@ -102,37 +90,38 @@ def paint(canvas: Canvas, body: Body) -> None:
     abdomen.paint_organs(canvas, trunk, spine, table)
     abdomen.paint_bowel(canvas, trunk, spine, table, rng)
     paint_vessels(canvas, spine, patient, table)
-    with canvas.marking(Structure.OTHER_BONE):
-        thorax.paint_chest_wall(canvas, trunk, spine, table, base)
-    with canvas.marking(Structure.PELVIS):
-        pelvis.paint_hips(canvas, trunk, spine, table, base, patient.hip_prosthesis)
+    with canvas.marking(Structure.OTHER_BONE, mineralised=True):
+        thorax.paint_chest_wall(canvas, trunk, spine, base)
+    with canvas.marking(Structure.PELVIS, mineralised=True):
+        pelvis.paint_hips(canvas, trunk, spine, base, patient.hip_prosthesis)
     paint_canal(canvas, spine, scale)
     chain = (spine.neck, *spine.vertebrae, spine.sacrum[0])
     with canvas.marking(Structure.DISC):
         for above, below in pairwise(chain):
             paint_disc(canvas, above, below)
-    with canvas.marking(Structure.SACRUM):
-        pelvis.paint_sacrum(canvas, spine, table, scale)
-    with canvas.marking(Structure.RIB):
-        thorax.paint_ribs(canvas, trunk, spine, patient, table)
-    whole = ((spine.neck, make_bone(spine.neck, patient, table)), *zip(spine.vertebrae, body.bones, strict=True))
+    with canvas.marking(Structure.SACRUM, mineralised=True):
+        pelvis.paint_sacrum(canvas, spine, scale)
+    with canvas.marking(Structure.RIB, mineralised=True):
+        thorax.paint_ribs(canvas, trunk, spine, patient)
+    whole = ((spine.neck, make_bone(spine.neck, patient)), *zip(spine.vertebrae, body.bones, strict=True))
     for label, (vertebra, bone) in enumerate(whole):
-        with canvas.marking(Structure.POSTERIOR):
+        with canvas.marking(Structure.POSTERIOR, mineralised=True):
             paint_arch(canvas, vertebra, bone.base_hu, bone.cortex_hu, scale)
-        with canvas.marking(Structure.BODY):
-            paint_body(canvas, vertebra, bone, scale, label)
+        paint_body(canvas, vertebra, bone, scale, label)
     with canvas.marking(None):
         paint_screws(canvas, spine, patient.screws, scale)
 
 
 def painted(canvas: Canvas, body: Body, affine: NDArray[np.float64]) -> PaintedPatient:
-    """What a canvas shows; ``affine`` places its voxels."""
+    """What a canvas with mineral shows; ``affine`` places its voxels."""
+    if canvas.mineral_mg_cm3 is None:
+        raise ValueError("this canvas holds no mineral: make it with with_mineral=True")
     return PaintedPatient(
         patient=body.patient,
         hu=canvas.hu,
         structures=canvas.structures,
         bodies=canvas.labels,
-        mineral_mg_cm3=_mineral(canvas, body.table),
+        mineral_mg_cm3=canvas.mineral_mg_cm3,
         affine=affine,
         spine=body.spine,
         torso=body.torso,
@@ -157,7 +146,7 @@ def paint_anatomy(patient: PatientParameters, *, spacing_mm: float, z_range_mm: 
     affine = np.eye(4)
     affine[:3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) * spacing_mm
     affine[:3, 3] = (-half, front, low)
-    canvas = Canvas((shape[0], shape[1], shape[2]), affine, width_mm=spacing_mm)
+    canvas = Canvas((shape[0], shape[1], shape[2]), affine, width_mm=spacing_mm, bone_hu=body.table.bone_hu, with_mineral=True)
     paint(canvas, body)
     return painted(canvas, body, affine)
 
@@ -165,12 +154,3 @@ def paint_anatomy(patient: PatientParameters, *, spacing_mm: float, z_range_mm: 
 def patient_without_contrast(patient: PatientParameters) -> PatientParameters:
     """The same patient before any injection."""
     return replace(patient, contrast=ContrastPhase.NATIVE)
-
-
-def _mineral(canvas: Canvas, table: Tissues) -> FloatArray:
-    """Bone mineral from attenuation inside bone, at the attenuation's own tube voltage and contrast phase."""
-    bone = (canvas.structures != Structure.BACKGROUND) & (canvas.structures != Structure.DISC) & (canvas.hu < 1900.0)
-    out = np.zeros(canvas.shape, dtype=np.float32)
-    native = (canvas.hu[bone] - np.float32(table.marrow_gain)) / np.float32(table.mineral_factor)
-    out[bone] = np.maximum(vbmd_mg_cm3(native), 0.0)
-    return out

@@ -8,6 +8,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from training.simulation.mineral import vbmd_mg_cm3
+
 AIR_HU = -1000.0
 SLAB_VOXELS = 3_000_000
 """Regions are painted in slabs of about this size: temporaries stay in tens of megabytes."""
@@ -17,6 +19,7 @@ THIN_OCCUPANCY = 0.35
 
 FloatArray = NDArray[np.float32]
 Box = tuple[slice, slice, slice]
+Where = Box | tuple[NDArray[np.intp], ...]
 Value = float | FloatArray
 Layer = tuple[FloatArray, Value]
 """Signed distance in mm (negative inside) and the attenuation inside it."""
@@ -48,7 +51,7 @@ class Region:
 
 
 class Canvas:
-    """Attenuation and body labels on a grid, painted from back to front.
+    """Attenuation, marks of bones and bone mineral on a grid, painted from back to front.
 
     Parameters
     ----------
@@ -58,26 +61,45 @@ class Canvas:
         (4, 4), array indices to anatomical coordinates in mm; may be rotated or sheared.
     width_mm
         Length over which a surface passes from 0 to 1: the voxel's size.
+    bone_hu
+        What the scan reads where bone has a given attenuation at 120 kVp without contrast.
+    with_mineral
+        Keep ``mineral_mg_cm3``, (slices, rows, columns), as well.
     """
 
-    def __init__(self, shape: tuple[int, int, int], affine: NDArray[np.float64], width_mm: float) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        affine: NDArray[np.float64],
+        width_mm: float,
+        *,
+        bone_hu: Callable[[FloatArray], FloatArray] | None = None,
+        with_mineral: bool = False,
+    ) -> None:
         self.shape = shape
         self.affine = affine
         self.width_mm = float(width_mm)
         self.hu: FloatArray = np.full(shape, AIR_HU, dtype=np.float32)
         self.labels: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
         self.structures: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
+        self.mineral_mg_cm3: FloatArray | None = np.zeros(shape, dtype=np.float32) if with_mineral else None
+        self._bone_hu = bone_hu
         self._structure: int | None = 0
+        self._mineralised = False
         self._inverse = np.linalg.inv(affine)
 
     @contextmanager
-    def marking(self, structure: int | None) -> Iterator[None]:
-        """Whatever is painted inside belongs to ``structure`` (0 is no bone); None leaves the marks as they are."""
-        before, self._structure = self._structure, structure
+    def marking(self, structure: int | None, *, mineralised: bool = False) -> Iterator[None]:
+        """Whatever is painted inside belongs to ``structure`` (0 is no bone); None leaves the marks as they are.
+
+        Values of what is ``mineralised`` are those at 120 kVp without contrast; mineral and the scan's attenuation follow from them.
+        """
+        before = (self._structure, self._mineralised)
+        self._structure, self._mineralised = structure, mineralised
         try:
             yield
         finally:
-            self._structure = before
+            self._structure, self._mineralised = before
 
     def box(self, region: Region, pad_mm: float | None = None) -> Box | None:
         """The part of the grid that a region touches, or None."""
@@ -113,23 +135,18 @@ class Canvas:
 
     def blend(self, box: Box, layers: Sequence[Layer], label: int = 0) -> None:
         """Paint nested surfaces, outermost first; each voxel gets its mixture. ``label`` marks the inside of the outermost."""
-        view = self.hu[box]
-        previous = self.occupancy(layers[0][0])
-        if not np.any(previous):
+        first = self.occupancy(layers[0][0])
+        if not np.any(first):
             return
-        mixture = (1 - previous) * view
-        for index, (_, value) in enumerate(layers):
-            if index + 1 < len(layers):
-                inner = np.minimum(self.occupancy(layers[index + 1][0]), previous)
-                mixture += (previous - inner) * np.asarray(value, dtype=np.float32)
-                previous = inner
-            else:
-                mixture += previous * np.asarray(value, dtype=np.float32)
-        view[...] = mixture
+        shares = [first]
+        for distance, _ in layers[1:]:
+            shares.append(np.minimum(self.occupancy(distance), shares[-1]))
+        self._mix(box, shares, [value for _, value in layers])
+        inside = np.broadcast_to(layers[0][0] < 0, self.hu[box].shape)
         if self._structure is not None:
-            self.structures[box][np.broadcast_to(layers[0][0] < 0, view.shape)] = self._structure
+            self.structures[box][inside] = self._structure
         if label:
-            self.labels[box][np.broadcast_to(layers[0][0] < 0, view.shape)] = label
+            self.labels[box][inside] = label
 
     def blend_shells(self, box: Box, distance: FloatArray, shells: Sequence[tuple[float, float]]) -> None:
         """As :meth:`blend` for shells (depth in mm, attenuation) of one thin solid: visits only the voxels it touches."""
@@ -137,15 +154,24 @@ class Canvas:
         if near[0].size == 0:
             return
         close = distance[near]
-        view = self.hu[box]
+        where = tuple(index + part.start for index, part in zip(near, box, strict=True))
         shares = [self.occupancy(close + np.float32(depth)) for depth, _ in shells]
-        mixture = (1 - shares[0]) * view[near]
-        for (_, value), outer, inner in zip(shells, shares, [*shares[1:], np.zeros_like(close)], strict=True):
-            mixture += (outer - inner) * np.float32(value)
-        view[near] = mixture
+        self._mix(where, shares, [value for _, value in shells])
         if self._structure is not None:
             solid = shares[0] > THIN_OCCUPANCY
-            self.structures[box][tuple(index[solid] for index in near)] = self._structure
+            self.structures[tuple(index[solid] for index in where)] = self._structure
+
+    def _mix(self, where: Where, shares: Sequence[FloatArray], values: Sequence[Value]) -> None:
+        """Give each voxel its mixture: ``shares`` of nested solids, outermost first."""
+        attenuation = [np.asarray(value, dtype=np.float32) for value in values]
+        mineral = self.mineral_mg_cm3
+        if mineral is not None:
+            held = [np.maximum(vbmd_mg_cm3(value), np.float32(0)) for value in attenuation] if self._mineralised else []
+            if held or np.any(mineral[where]):
+                mineral[where] = _mixture(mineral[where], shares, held or [np.zeros((), np.float32)] * len(shares))
+        if self._mineralised and self._bone_hu is not None:
+            attenuation = [self._bone_hu(value) for value in attenuation]
+        self.hu[where] = _mixture(self.hu[where], shares, attenuation)
 
     def slabs(self, box: Box) -> list[Box]:
         """The same box in pieces along the slices."""
@@ -165,3 +191,11 @@ class Canvas:
             return
         for slab in self.slabs(box):
             self.blend(slab, layers(*self.coordinates(region.frame, slab)), label)
+
+
+def _mixture(background: FloatArray, shares: Sequence[FloatArray], values: Sequence[FloatArray]) -> FloatArray:
+    out = (1 - shares[0]) * background
+    for index, value in enumerate(values):
+        shell = shares[index] - shares[index + 1] if index + 1 < len(shares) else shares[index]
+        out += shell * value
+    return out

@@ -43,14 +43,11 @@ class SimulatedCt:
 def simulate_ct(patient: PatientParameters, acquisition: AcquisitionParameters) -> SimulatedCt:
     """Build the patient, scan, and say what is true. The same arguments give the same bytes."""
     body = build_body(patient, acquisition.kvp)
-    canvas, grid, pose = _scan_canvas(body, acquisition)
+    canvas, grid, pose = _scan_canvas(body, acquisition, with_mineral=False)
     hu = reconstruct(canvas, grid, acquisition, patient.seed)
     volume = Volume(hu=hu, affine=grid.affine)
     masks = body_labels(canvas, grid)
-    levels = tuple(
-        level_truth(vertebra, bone, patient, pose, grid, label)
-        for label, (vertebra, bone) in enumerate(zip(body.spine.vertebrae, body.bones, strict=True), start=1)
-    )
+    levels = tuple(level_truth(body, index, pose, grid) for index in range(len(body.bones)))
     seen = {int(value) for value in np.unique(masks)}
     structures = canvas.structures[grid.planes // 2 :: grid.planes]
     truth = Truth(
@@ -62,17 +59,17 @@ def simulate_ct(patient: PatientParameters, acquisition: AcquisitionParameters) 
 def paint_scan(patient: PatientParameters, acquisition: AcquisitionParameters) -> PaintedPatient:
     """The patient as :func:`simulate_ct` paints it before the scanner's part: on the planes of the scan, with the couch, in LPS mm."""
     body = build_body(patient, acquisition.kvp)
-    canvas, grid, _ = _scan_canvas(body, acquisition)
+    canvas, grid, _ = _scan_canvas(body, acquisition, with_mineral=True)
     return painted(canvas, body, grid.fine_affine)
 
 
-def _scan_canvas(body: Body, acquisition: AcquisitionParameters) -> tuple[Canvas, Grid, NDArray[np.float64]]:
+def _scan_canvas(body: Body, acquisition: AcquisitionParameters, *, with_mineral: bool) -> tuple[Canvas, Grid, NDArray[np.float64]]:
     """The painted planes of a scan, the grid of its slices in LPS, and the pose (4, 4): anatomical coordinates to LPS."""
     room = room_matrix(body.patient)
     in_room = _grid(body, acquisition, room)
     affine = np.linalg.inv(room) @ in_room.fine_affine
     steps = np.linalg.norm(affine[:3, :3], axis=0)
-    canvas = Canvas(in_room.fine_shape, affine, width_mm=float(steps.mean()))
+    canvas = Canvas(in_room.fine_shape, affine, width_mm=float(steps.mean()), bone_hu=body.table.bone_hu, with_mineral=with_mineral)
     paint(canvas, body)
     paint_couch(canvas, in_room.fine_affine, (float(room[0, 3]), _lowest_mm(body.torso, room) + 4.0))
     turn = _room_to_patient(body.patient)

@@ -1,9 +1,9 @@
 """Attenuation and bone mineral of the simulation: one exact relation both ways.
 
-At 120 kVp a hydroxyapatite phantom reads close to HU = 1.25 * HA + 1 in clinical scanners (calibrations of QCT phantoms lie between about
-1.1 and 1.4 HU per mg/cm3); red and yellow marrow in the mesh lowers trabecular bone by some tens of HU below a water-based phantom's line.
-The simulation takes HU = 1.25 * vBMD - 20 for trabecular bone and marrow together. It is a definition, not a measurement: truth is exact
-because both sides follow it.
+Every bone is painted by its attenuation at 120 kVp without contrast; its mineral follows from that, so truth is exact. The slope is that
+of hydroxyapatite (3.16 g/cm3) in water at 70 keV, the effective energy of a filtered 120 kVp beam: with the mass attenuation coefficients
+of NIST Standard Reference Database 126 (0.324 cm2/g against 0.193 of water), 1 mg/cm3 raises the attenuation by 1.33 HU. The offset is
+marrow without mineral, 60 % fat and 40 % lean tissue at that energy. A cortex painted thicker and less dense than it is keeps its mass.
 """
 
 from typing import TypeVar
@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-HU_PER_MG_CM3 = 1.25
-MARROW_HU = -20.0
+HU_PER_MG_CM3 = 1.33
+MARROW_HU = -30.0
 
 Value = TypeVar("Value", float, NDArray[np.float32])
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from training.simulation.canvas import ANATOMY, Canvas, FloatArray, Layer, Region
 from training.simulation.shapes import Capsule, ellipse, ellipsoid, smooth_max, smooth_min, union
 from training.simulation.spine import Spine, Vertebra
-from training.simulation.tissue import METAL_HU, Tissues
+from training.simulation.tissue import CORTICAL_HU, METAL_HU
 from training.simulation.torso import Torso, iliac_x, paint_union, rod
 from training.simulation.vertebra import body_distances, body_region, paint_disc
 
@@ -19,9 +19,9 @@ REMNANT_HU = 190.0
 """Between sacral segments: partly fused."""
 
 
-def paint_sacrum(canvas: Canvas, spine: Spine, table: Tissues, scale: float) -> None:
+def paint_sacrum(canvas: Canvas, spine: Spine, scale: float) -> None:
     """Paint S1 to S5 as one bone with alae, a crest and an open canal; porous alae, as in real sacra."""
-    base = spine.sacrum[0].trabecular_hu * table.mineral_factor + table.marrow_gain
+    base = spine.sacrum[0].trabecular_hu
     found = union(canvas, [*_lateral_masses(spine, scale), *_crest(spine, scale), *_facets(spine.sacrum[0], scale)])
     if found is not None:
         box, distance = found
@@ -31,30 +31,28 @@ def paint_sacrum(canvas: Canvas, spine: Spine, table: Tissues, scale: float) -> 
             canal = ellipse(left, posterior - vertebra.depth_mm / 2 - radius, 1.5 * radius, radius)
             near = np.abs(cranial) - vertebra.height_mm / 2 - 1
             distance = np.maximum(distance, -np.maximum(canal, near))
-        canvas.blend_shells(
-            box, distance, [(0.0, table.cortical_bone), (1.3, 0.25 * table.cortical_bone + 0.6 * base), (3.8, 0.5 * base + 15)]
-        )
+        canvas.blend_shells(box, distance, [(0.0, CORTICAL_HU), (1.3, 0.25 * CORTICAL_HU + 0.6 * base), (3.8, 0.5 * base + 15)])
     for above, below in pairwise(spine.sacrum):
         paint_disc(canvas, above, below, REMNANT_HU)
     for vertebra in spine.sacrum:
-        _paint_segment(canvas, vertebra, base, table)
+        _paint_segment(canvas, vertebra, base)
 
 
-def paint_hips(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues, base_hu: float, prosthesis: bool) -> None:
+def paint_hips(canvas: Canvas, torso: Torso, spine: Spine, base_hu: float, prosthesis: bool) -> None:
     """Paint both hip bones and proximal femurs; the right femoral head may be metal."""
     sacrum = spine.level("S1").frame.origin
     for sign in (-1.0, 1.0):
-        _paint_wing(canvas, torso, sacrum, sign, table, base_hu)
+        _paint_wing(canvas, torso, sacrum, sign, base_hu)
         hip = sacrum + np.array([sign * 90.0, -26.0, -112.0]) * torso.scale
-        _paint_joint(canvas, hip, sign, torso.scale, table, base_hu, metal=prosthesis and sign < 0)
+        _paint_joint(canvas, hip, sign, torso.scale, base_hu, metal=prosthesis and sign < 0)
 
 
-def _paint_segment(canvas: Canvas, vertebra: Vertebra, base: float, table: Tissues) -> None:
+def _paint_segment(canvas: Canvas, vertebra: Vertebra, base: float) -> None:
     def layers(left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> Sequence[Layer]:
         radial, axial = body_distances(vertebra, left, posterior, cranial)
         outer = smooth_max(radial, axial, 2.0)
         lateral = np.clip((np.abs(left) - 0.36 * vertebra.width_mm) / 3, 0, 1)
-        cortex = 0.85 * table.cortical_bone * (1 - lateral) + (0.7 * base + 40) * lateral
+        cortex = 0.85 * CORTICAL_HU * (1 - lateral) + (0.7 * base + 40) * lateral
         return [(outer, np.asarray(cortex, dtype=np.float32)), (smooth_max(radial + 1.0, axial + 0.8, 2.0), 0.9 * base)]
 
     canvas.paint(body_region(vertebra), layers)
@@ -117,7 +115,7 @@ def _crest_of(vertebra: Vertebra, number: int, scale: float) -> list[Capsule]:
     return [ridge, *laminae]
 
 
-def _paint_wing(canvas: Canvas, torso: Torso, sacrum: NDArray[np.float64], sign: float, table: Tissues, base_hu: float) -> None:
+def _paint_wing(canvas: Canvas, torso: Torso, sacrum: NDArray[np.float64], sign: float, base_hu: float) -> None:
     """The iliac wing as a curved plate: x as a function of (y, z), a thickness, and an outline in (y, z)."""
     s = torso.scale
     centre_y, centre_z = sacrum[1] - 22 * s, sacrum[2] - 30 * s
@@ -133,7 +131,7 @@ def _paint_wing(canvas: Canvas, torso: Torso, sacrum: NDArray[np.float64], sign:
         ) * s
         across = (np.abs(sign * x - plate) - thick) * 0.78
         distance = smooth_max(np.asarray(across, dtype=np.float32), outline, 5.0)
-        return [(distance, table.cortical_bone), (distance + 1.25, 0.6 * base_hu + 30)]
+        return [(distance, CORTICAL_HU), (distance + 1.25, 0.6 * base_hu + 30)]
 
     low, high = sorted((sign * 30 * s, sign * 165 * s))
     canvas.paint(
@@ -141,9 +139,7 @@ def _paint_wing(canvas: Canvas, torso: Torso, sacrum: NDArray[np.float64], sign:
     )
 
 
-def _paint_joint(
-    canvas: Canvas, hip: NDArray[np.float64], sign: float, scale: float, table: Tissues, base_hu: float, *, metal: bool
-) -> None:
+def _paint_joint(canvas: Canvas, hip: NDArray[np.float64], sign: float, scale: float, base_hu: float, *, metal: bool) -> None:
     s = scale
     out = np.array([sign, 0.0, 0.0])
     pubis = [
@@ -152,14 +148,14 @@ def _paint_joint(
         rod(hip + np.array([-sign * 82, -50, -36]) * s, hip + np.array([-sign * 34, 18, -80]) * s, (6.5 * s, 7 * s)),
         rod(hip - 22 * s * out, hip + np.array([-sign * 20, -4, 26]) * s, (14 * s, 13 * s)),
     ]
-    _paint_bone(canvas, pubis, table, base_hu)
+    _paint_bone(canvas, pubis, base_hu)
 
     def socket(left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> Sequence[Layer]:
         ball = ellipsoid(left - float(hip[0]), posterior - float(hip[1]), cranial - float(hip[2]), (33 * s, 33 * s, 33 * s))
         cup = np.maximum(ball, (sign * (left - float(hip[0])) - 10 * s) * 0.8 + (float(hip[2]) - cranial) * 0.35)
         gap = ball + 6.5 * s
         shell = np.maximum(cup, -gap)
-        return [(np.asarray(shell, dtype=np.float32), table.cortical_bone * 0.9), (np.asarray(shell + 1.6, dtype=np.float32), base_hu + 60)]
+        return [(np.asarray(shell, dtype=np.float32), CORTICAL_HU * 0.9), (np.asarray(shell + 1.6, dtype=np.float32), base_hu + 60)]
 
     reach = 34 * s
     canvas.paint(Region(frame=ANATOMY, low=_triple(hip - reach), high=_triple(hip + reach)), socket)
@@ -171,15 +167,16 @@ def _paint_joint(
         rod(neck + np.array([sign * 6, 0, -20]) * s, neck + np.array([-sign * 2, -6, -160]) * s, (16 * s, 14 * s)),
     ]
     if metal:
-        _paint_bone(canvas, femur[1:], table, base_hu)
+        _paint_bone(canvas, femur[1:], base_hu)
         for part in (femur[0], rod(hip, neck, (7 * s, 7 * s)), rod(neck, neck + np.array([sign * 4, -3, -120]) * s, (7 * s, 5 * s))):
-            paint_union(canvas, [part], METAL_HU)
+            with canvas.marking(None):
+                paint_union(canvas, [part], METAL_HU)
     else:
-        _paint_bone(canvas, femur, table, base_hu * 1.3 + 40)
+        _paint_bone(canvas, femur, base_hu * 1.3 + 40)
 
 
-def _paint_bone(canvas: Canvas, rods: Sequence[Capsule], table: Tissues, inside_hu: float) -> None:
-    paint_union(canvas, rods, table.cortical_bone, inside_hu, step_mm=1.5)
+def _paint_bone(canvas: Canvas, rods: Sequence[Capsule], inside_hu: float) -> None:
+    paint_union(canvas, rods, CORTICAL_HU, inside_hu, step_mm=1.5)
 
 
 def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:

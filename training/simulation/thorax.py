@@ -11,7 +11,7 @@ from training.simulation.canvas import Canvas, FloatArray, Frame, Layer, Region
 from training.simulation.parameters import PatientParameters
 from training.simulation.shapes import Capsule, ellipsoid, union
 from training.simulation.spine import Spine, Vertebra, rotation
-from training.simulation.tissue import CARTILAGE_HU, FAT_HU, LUNG_HU, Tissues
+from training.simulation.tissue import CARTILAGE_HU, CORTICAL_HU, FAT_HU, LUNG_HU, Tissues
 from training.simulation.torso import Torso, paint_union, rod
 
 # Bony length along the curve, mm, T1..T12 (T12 is the patient's own), for body_scale 1.
@@ -43,7 +43,7 @@ def rib_points(torso: Torso, vertebra: Vertebra, sign: float, length_mm: float) 
     return np.stack([np.interp(stations, along, dense[:, axis]) for axis in range(3)], axis=1)
 
 
-def paint_ribs(canvas: Canvas, torso: Torso, spine: Spine, patient: PatientParameters, table: Tissues) -> None:
+def paint_ribs(canvas: Canvas, torso: Torso, spine: Spine, patient: PatientParameters) -> None:
     """Paint all ribs, with the cartilage in front of the true ones."""
     s = patient.body_scale
     lengths = {f"T{number + 1}": length * s for number, length in enumerate(_RIB_MM)}
@@ -60,19 +60,19 @@ def paint_ribs(canvas: Canvas, torso: Torso, spine: Spine, patient: PatientParam
                 for first, second, tall in zip(points, points[1:], flat, strict=False)
             ]
             inside = 0.7 * vertebra.trabecular_hu + 60
-            paint_union(canvas, rods, table.cortical_bone * 0.9, inside, step_mm=1.0)
+            paint_union(canvas, rods, CORTICAL_HU * 0.9, inside, step_mm=1.0)
             if vertebra.thoracic and 1 < int(vertebra.name[1:]) < 11:
                 _paint_cartilage(canvas, torso, points[-1], sign)
 
 
-def paint_chest_wall(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues, base_hu: float) -> None:
+def paint_chest_wall(canvas: Canvas, torso: Torso, spine: Spine, base_hu: float) -> None:
     """Paint sternum and shoulder blades."""
     s = torso.scale
     top, bottom = spine.level("T3").frame.origin[2], spine.level("T8").frame.origin[2]
     heights = np.linspace(top, bottom, 6)
     points = [_on_cage(torso, np.pi, z, 1.0, 6.0 * s) * np.array([0.0, 1.0, 1.0]) for z in heights]
     sternum = [rod(a, b, (5 * s, 5 * s), (3.4, 1.0, 1.0)) for a, b in pairwise(points)]
-    paint_union(canvas, sternum, table.cortical_bone * 0.7, 0.7 * base_hu + 40, step_mm=1.2)
+    paint_union(canvas, sternum, CORTICAL_HU * 0.7, 0.7 * base_hu + 40, step_mm=1.2)
     low, high = spine.level("T7").frame.origin[2], spine.level("T2").frame.origin[2]
     for sign in (-1.0, 1.0):
         blade = []
@@ -81,7 +81,7 @@ def paint_chest_wall(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues,
             inner = _on_cage(torso, np.radians(44), z, sign, 9.0 * s)
             outer = _on_cage(torso, np.radians(50 + 24 * share), z, sign, 9.0 * s)
             blade.append(rod(inner, outer, (2.2 * s, 3.6 * s), (1.0, 1.0, 5.5)))
-        paint_union(canvas, blade, table.cortical_bone * 0.8, 200.0, step_mm=1.4)
+        paint_union(canvas, blade, CORTICAL_HU * 0.8, 200.0, step_mm=1.4)
 
 
 def paint_heart(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> None:

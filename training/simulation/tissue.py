@@ -7,12 +7,21 @@ factor and takes the one that the attenuation of calcium suggests.
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from training.simulation.parameters import ContrastPhase
 
 MARROW_GAIN_HU = {ContrastPhase.NATIVE: 0.0, ContrastPhase.ARTERIAL: 13.0, ContrastPhase.VENOUS: 20.0}
 MINERAL_FACTOR = {80.0: 1.22, 100.0: 1.07, 120.0: 1.0, 140.0: 0.95}
 _IODINE_FACTOR = {80.0: 1.6, 100.0: 1.25, 120.0: 1.0, 140.0: 0.85}
 
+_SPONGY_HU, _COMPACT_HU = 300.0, 700.0
+"""Up to the one all marrow is enhanced, from the other on none is left."""
+FloatArray = NDArray[np.float32]
+
+CORTICAL_HU = 760.0
+"""Cortical bone as it is painted: thicker and less dense than it is."""
 FAT_HU = -100.0
 SKIN_HU = 20.0
 LUNG_HU = -850.0
@@ -46,9 +55,13 @@ class Tissues:
     kidney_medulla: float
     pancreas: float
     bowel_wall: float
-    cortical_bone: float
     mineral_factor: float
     marrow_gain: float
+
+    def bone_hu(self, native: FloatArray) -> FloatArray:
+        """What this scan reads where bone has an attenuation at 120 kVp without contrast; iodine is in the marrow, none in compact bone."""
+        marrow = np.clip((_COMPACT_HU - native) * np.float32(1 / (_COMPACT_HU - _SPONGY_HU)), 0, 1)
+        return np.asarray(native * np.float32(self.mineral_factor) + np.float32(self.marrow_gain) * marrow, dtype=np.float32)
 
 
 _BASE = {
@@ -76,7 +89,6 @@ def tissues(phase: ContrastPhase, kvp: float) -> Tissues:
         kidney_medulla=medulla,
         pancreas=pancreas,
         bowel_wall=bowel,
-        cortical_bone=760.0 * MINERAL_FACTOR[kvp],
         mineral_factor=MINERAL_FACTOR[kvp],
         marrow_gain=MARROW_GAIN_HU[phase] * iodine,
     )

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.acquisition import Grid
+from training.simulation.body import Body
+from training.simulation.mineral import vbmd_mg_cm3
 from training.simulation.parameters import ContrastPhase, PatientParameters
 from training.simulation.spine import Vertebra
-from training.simulation.vertebra import Bone, body_region, interior_points, trabecular_hu
+from training.simulation.tissue import CEMENT_HU
+from training.simulation.vertebra import body_region, cement_share, interior_points, trabecular_hu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,8 @@ class LevelTruth:
     trabecular_hu, trabecular_median_hu
         Mean and median over the trabecular bone at least 3 mm inside the cortex, before noise, at this tube voltage and contrast
         phase; with the basivertebral vein, and with a focus or cement where there is one. None in a body too flat to have any.
+    vbmd_mg_cm3
+        Mean mineral density (hydroxyapatite) of the same bone; neither tube voltage nor contrast nor cement changes it.
     anterior_mm, middle_mm, posterior_mm
         Heights of the body.
     centre_lps_mm
@@ -42,6 +47,7 @@ class LevelTruth:
     label: int
     trabecular_hu: float | None
     trabecular_median_hu: float | None
+    vbmd_mg_cm3: float | None
     anterior_mm: float
     middle_mm: float
     posterior_mm: float
@@ -81,6 +87,7 @@ class Truth:
                     "altered": list(level.altered),
                     "trabecular_hu": _rounded(level.trabecular_hu),
                     "trabecular_median_hu": _rounded(level.trabecular_median_hu),
+                    "vbmd_mg_cm3": _rounded(level.vbmd_mg_cm3),
                     "height_mm": {
                         "anterior": round(level.anterior_mm, 2),
                         "middle": round(level.middle_mm, 2),
@@ -93,19 +100,21 @@ class Truth:
         }
 
 
-def level_truth(
-    vertebra: Vertebra, bone: Bone, patient: PatientParameters, pose: NDArray[np.float64], grid: Grid, label: int
-) -> LevelTruth:
-    """The truth about one body, from its analytic description alone."""
+def level_truth(body: Body, index: int, pose: NDArray[np.float64], grid: Grid) -> LevelTruth:
+    """The truth about the body of vertebra ``index``, from its analytic description alone."""
+    vertebra, bone = body.spine.vertebrae[index], body.bones[index]
     points, inner = interior_points(vertebra)
-    values = trabecular_hu(vertebra, bone, points, inner).astype(np.float64)
+    native = trabecular_hu(vertebra, bone, points, inner)
+    cement = cement_share(bone, points)
+    values = (body.table.bone_hu(native) * (1 - cement) + CEMENT_HU * cement).astype(np.float64)
     enough = values.size >= 30
     rotated = pose[:3, :3] @ vertebra.frame.axes
     return LevelTruth(
         name=vertebra.name,
-        label=label,
+        label=index + 1,
         trabecular_hu=float(values.mean()) if enough else None,
         trabecular_median_hu=float(np.median(values)) if enough else None,
+        vbmd_mg_cm3=vbmd_mg_cm3(float(native.mean(dtype=np.float64))) if enough else None,
         anterior_mm=vertebra.anterior_mm,
         middle_mm=vertebra.middle_mm,
         posterior_mm=vertebra.posterior_mm,
@@ -113,7 +122,7 @@ def level_truth(
         cranial=_triple(rotated[:, 2]),
         anterior=_triple(-rotated[:, 1]),
         whole=_inside(vertebra, pose, grid),
-        altered=altered_because(vertebra.name, patient),
+        altered=altered_because(vertebra.name, body.patient),
     )
 
 

@@ -11,14 +11,17 @@ from training.simulation.parameters import PatientParameters
 from training.simulation.posterior import pedicles
 from training.simulation.shapes import ellipsoid, rounded, smooth_max
 from training.simulation.spine import Vertebra
+from training.simulation.structure import Structure
 from training.simulation.tissue import (
     CEMENT_HU,
+    CORTICAL_HU,
     DISC_HU,
     FOCUS_HU,
     VEIN_HU,
-    Tissues,
 )
 
+Points = tuple[FloatArray, FloatArray, FloatArray]
+"""Left, posterior, cranial coordinates in a vertebra's frame, mm; they broadcast."""
 INTERIOR_MM = 3.0
 """The truth counts trabecular bone at least this far inside the cortex."""
 WALL_MM, ENDPLATE_MM = 0.9, 1.1
@@ -30,7 +33,7 @@ _SUBCORTICAL, _SUBCORTICAL_MM = 0.3, 1.2
 
 @dataclass(frozen=True, kw_only=True)
 class Bone:
-    """The material of one body: everything that decides its attenuation at a point of its frame."""
+    """The material of one body: everything that decides its attenuation at a point of its frame, at 120 kVp without contrast."""
 
     base_hu: float
     cortex_hu: float
@@ -73,10 +76,10 @@ def body_region(vertebra: Vertebra) -> Region:
     return Region(frame=vertebra.frame, low=(-reach[0], -reach[1], -reach[2]), high=reach)
 
 
-def make_bone(vertebra: Vertebra, patient: PatientParameters, table: Tissues) -> Bone:
+def make_bone(vertebra: Vertebra, patient: PatientParameters) -> Bone:
     """The material of one body, deterministic from the patient's seed and the level; its texture averages to zero over the interior."""
     rng = np.random.default_rng((patient.seed, 23, _number(vertebra.name)))
-    base = vertebra.trabecular_hu * table.mineral_factor + table.marrow_gain
+    base = vertebra.trabecular_hu
     directions = rng.normal(size=(10, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     lengths = rng.uniform(4, 16, (10, 1))
@@ -87,14 +90,14 @@ def make_bone(vertebra: Vertebra, patient: PatientParameters, table: Tissues) ->
     size = np.array([vertebra.width_mm, vertebra.depth_mm, vertebra.height_mm])
     cement = _clouds(rng, size, 4, (4.0, 8.0)) if vertebra.name in patient.cement else np.zeros((0, 6))
     focus = _clouds(rng, size, 1, (4.0, 5.5)) if vertebra.name in patient.dense_focus else np.zeros((0, 6))
-    cortex = table.cortical_bone * (0.7 + 0.3 * float(np.clip(vertebra.trabecular_hu / 140, 0.3, 1.1)))
+    cortex = CORTICAL_HU * (0.7 + 0.3 * float(np.clip(vertebra.trabecular_hu / 140, 0.3, 1.1)))
     plain = Bone(base_hu=base, cortex_hu=cortex, waves=waves, offset_hu=0.0, cement=cement, focus=focus)
     points, _ = interior_points(vertebra)
     offset = float(_texture(plain, points).mean()) if points[0].size else 0.0
     return Bone(base_hu=base, cortex_hu=cortex, waves=waves, offset_hu=-offset, cement=cement, focus=focus)
 
 
-def interior_points(vertebra: Vertebra) -> tuple[tuple[FloatArray, FloatArray, FloatArray], FloatArray]:
+def interior_points(vertebra: Vertebra) -> tuple[Points, FloatArray]:
     """A 1 mm lattice over the trabecular interior, in the vertebra's frame, and its distance to the cortex; independent of any scan."""
     region = body_region(vertebra)
     axes = [np.arange(np.ceil(low), high, 1.0, dtype=np.float32) for low, high in zip(region.low, region.high, strict=True)]
@@ -105,27 +108,27 @@ def interior_points(vertebra: Vertebra) -> tuple[tuple[FloatArray, FloatArray, F
     return (left[inside], posterior[inside], cranial[inside]), inner[inside]
 
 
-def trabecular_hu(vertebra: Vertebra, bone: Bone, point: tuple[FloatArray, FloatArray, FloatArray], inner: FloatArray) -> FloatArray:
-    """Noise-free attenuation at points of the frame, ``inner`` mm from the cortex: texture, the basivertebral vein, a focus, cement."""
+def trabecular_hu(vertebra: Vertebra, bone: Bone, point: Points, inner: FloatArray) -> FloatArray:
+    """Attenuation at 120 kVp without contrast, ``inner`` mm from the cortex, at points of the frame: texture, basivertebral vein, focus."""
     left, posterior, cranial = point
     out = (bone.base_hu + bone.offset_hu + _texture(bone, point)) * (1 + _SUBCORTICAL * np.exp(np.minimum(inner, 0) / _SUBCORTICAL_MM))
     vein = ellipsoid(left, posterior - (vertebra.depth_mm / 2 - 3), cranial, (4.0, 8.0, 1.8))
     out += np.clip(0.5 - vein / 1.5, 0, 1) * (VEIN_HU + 0.3 * bone.base_hu - out)
-    for clouds, value in ((bone.focus, FOCUS_HU), (bone.cement, CEMENT_HU)):
-        for cloud in clouds:
-            centre, semi = cloud[:3], cloud[3:]
-            distance = ellipsoid(
-                left - float(centre[0]),
-                posterior - float(centre[1]),
-                cranial - float(centre[2]),
-                (float(semi[0]), float(semi[1]), float(semi[2])),
-            )
-            out += np.clip(0.5 - distance / 2, 0, 1) * (value - out)
+    for cloud in bone.focus:
+        out += np.clip(0.5 - _cloud(cloud, point) / 2, 0, 1) * (FOCUS_HU - out)
     return np.asarray(out, dtype=np.float32)
 
 
+def cement_share(bone: Bone, point: Points) -> FloatArray:
+    """Fraction of cement at points of the frame."""
+    free: FloatArray = np.ones(np.broadcast_shapes(*(axis.shape for axis in point)), dtype=np.float32)
+    for cloud in bone.cement:
+        free *= 1 - np.clip(0.5 - _cloud(cloud, point) / 2, 0, 1)
+    return np.asarray(1 - free, dtype=np.float32)
+
+
 def paint_body(canvas: Canvas, vertebra: Vertebra, bone: Bone, scale: float, label: int) -> None:
-    """Paint the body: cortex, open towards the pedicles, and trabecular bone."""
+    """Paint the body: cortex, open towards the pedicles, trabecular bone, and cement in it."""
     roots = pedicles(vertebra, scale)
 
     def layers(left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> Sequence[Layer]:
@@ -137,7 +140,15 @@ def paint_body(canvas: Canvas, vertebra: Vertebra, bone: Bone, scale: float, lab
         inside = trabecular_hu(vertebra, bone, (left, posterior, cranial), inner)
         return [(outer, np.asarray(cortex, dtype=np.float32)), (inner, inside)]
 
-    canvas.paint(body_region(vertebra), layers, label)
+    def cement(left: FloatArray, posterior: FloatArray, cranial: FloatArray) -> Sequence[Layer]:
+        clouds = np.minimum.reduce([_cloud(cloud, (left, posterior, cranial)) for cloud in bone.cement])
+        return [(np.maximum(clouds, inner_distance(*body_distances(vertebra, left, posterior, cranial))), CEMENT_HU)]
+
+    with canvas.marking(Structure.BODY, mineralised=True):
+        canvas.paint(body_region(vertebra), layers, label)
+    if len(bone.cement):
+        with canvas.marking(None):
+            canvas.paint(body_region(vertebra), cement)
 
 
 def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra, hu: float = DISC_HU) -> None:
@@ -163,12 +174,18 @@ def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra, hu: float = DIS
     canvas.paint(Region(frame=frame, low=(-width * 0.55, -depth * 0.6, -half), high=(width * 0.55, depth * 0.6, half)), layers)
 
 
-def _texture(bone: Bone, point: tuple[FloatArray, FloatArray, FloatArray]) -> FloatArray:
+def _texture(bone: Bone, point: Points) -> FloatArray:
     left, posterior, cranial = point
     total: FloatArray = np.zeros(np.broadcast_shapes(left.shape, posterior.shape, cranial.shape), dtype=np.float32)
     for wave in bone.waves.tolist():
         total += np.float32(wave[4]) * np.cos(wave[0] * left + wave[1] * posterior + wave[2] * cranial + wave[3])
     return total
+
+
+def _cloud(cloud: NDArray[np.float64], point: Points) -> FloatArray:
+    """Signed distance to an ellipsoid of six numbers: centre and semi-axes."""
+    first, second, third = (axis - float(centre) for axis, centre in zip(point, cloud[:3], strict=True))
+    return ellipsoid(first, second, third, (float(cloud[3]), float(cloud[4]), float(cloud[5])))
 
 
 def _number(name: str) -> int:

@@ -36,7 +36,7 @@ def paint_vessels(canvas: Canvas, spine: Spine, patient: PatientParameters, tabl
     radii = np.interp(np.arange(len(aorta)), [0, 4, len(aorta) - 1], [14.0, 12.0, 8.5]) * s
     rods = [rod(a, b, (float(r), float(q))) for (a, b), (r, q) in zip(pairwise(aorta), pairwise(radii), strict=True)]
     paint_union(canvas, rods, table.muscle, table.blood_artery, step_mm=WALL_MM)
-    _paint_plaques(canvas, [*descending, *low_aorta], radii[len(ascending) :] - 0.5, patient, table)
+    _paint_plaques(canvas, [*descending, *low_aorta], radii[len(ascending) :] - 0.5, patient)
 
 
 def _before(spine: Spine, name: str, left: float, forward: float, scale: float) -> NDArray[np.float64]:
@@ -83,9 +83,7 @@ def _paint_tube(canvas: Canvas, points: Sequence[NDArray[np.float64]], radius: f
     paint_union(canvas, rods, wall, inside, step_mm=WALL_MM)
 
 
-def _paint_plaques(
-    canvas: Canvas, aorta: Sequence[NDArray[np.float64]], radii: NDArray[np.float64], patient: PatientParameters, table: Tissues
-) -> None:
+def _paint_plaques(canvas: Canvas, aorta: Sequence[NDArray[np.float64]], radii: NDArray[np.float64], patient: PatientParameters) -> None:
     """Calcified plaques: short flat rods in the wall, more of them further down."""
     rng = np.random.default_rng((patient.seed, 31))
     path, steps = np.array(aorta), np.arange(len(aorta))
@@ -95,4 +93,5 @@ def _paint_plaques(
         angle = rng.uniform(0, 2 * np.pi)
         centre = centre + float(np.interp(place, steps, radii)) * np.array([np.cos(angle), np.sin(angle), 0])
         tangent = np.array([-np.sin(angle), np.cos(angle), rng.normal(scale=0.6)]) * rng.uniform(1, 4)
-        paint_union(canvas, [rod(centre - tangent, centre + tangent, (1.3, 1.3))], CALCIFICATION_HU * table.mineral_factor)
+        with canvas.marking(0, mineralised=True):
+            paint_union(canvas, [rod(centre - tangent, centre + tangent, (1.3, 1.3))], CALCIFICATION_HU)
