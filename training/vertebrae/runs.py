@@ -1,0 +1,80 @@
+"""One run of the second reader: paint what is missing, train, export, evaluate."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.progress import track
+
+from training.errors import TrainingError
+from training.loop import Fitted, LoopOptions, fit
+from training.vertebrae.anatomy import Pool
+from training.vertebrae.options import VertebraOptions, check_structures
+from training.vertebrae.task import VertebraTask
+
+HELD_OUT_SEED_OFFSET = 1_000_003
+"""Patients to look at come from another seed than those to learn from."""
+
+
+def full_size(epochs: int = 60) -> VertebraOptions:
+    """The shipped reader: 1.1 million parameters."""
+    loop = LoopOptions(
+        epochs=epochs,
+        learning_rate=2e-3,
+        optimiser="adamw",
+        weight_decay=1e-4,
+        schedule="cosine",
+        warmup_epochs=1,
+        clip_norm=5.0,
+        ema_decay=0.995,
+        amp=True,
+        monitor="dice",
+        maximise=True,
+        patience=None,
+        seed=20,
+    )
+    return VertebraOptions(loop=loop)
+
+
+def quick() -> VertebraOptions:
+    """A minute on two cores: shows that everything runs, teaches little."""
+    small = full_size(epochs=2)
+    return replace(small, channels=(8, 16, 32), patch=(48, 48, 48), pool=4, validation=2, steps_per_epoch=6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VertebraRun:
+    """Where a run lies: ``out`` holds checkpoint, log and the painted patients."""
+
+    out: Path
+    options: VertebraOptions
+
+    @property
+    def pool(self) -> Pool:
+        """Patients to learn from."""
+        return Pool(folder=self.out / "anatomy", seed=self.options.seed, count=self.options.pool)
+
+    @property
+    def held_out(self) -> Pool:
+        """Patients to look at."""
+        return Pool(folder=self.out / "anatomy", seed=self.options.seed + HELD_OUT_SEED_OFFSET, count=self.options.validation)
+
+    @property
+    def task(self) -> VertebraTask:
+        """What the loop trains."""
+        return VertebraTask(self.options, self.pool, self.held_out)
+
+    def paint(self, *, progress: bool = True) -> None:
+        """Paint the patients that are missing."""
+        for pool, what in ((self.pool, "painting patients"), (self.held_out, "painting patients kept aside")):
+            for index in track(pool.missing(), description=what, disable=not progress):
+                pool.paint(index)
+
+    def train(self, *, resume: bool = True, progress: bool = True) -> Fitted:
+        """Train to the end, going on from the last checkpoint where there is one."""
+        check_structures()
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.paint(progress=progress)
+        fitted = fit(self.task, self.options.loop, self.out, resume=resume, progress=progress)
+        if not fitted.history:
+            raise TrainingError("no epoch was completed; nothing was learned")
+        return fitted

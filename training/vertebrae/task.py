@@ -1,0 +1,89 @@
+"""The second reader as a task of the training loop."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from monai.losses import DiceCELoss
+from monai.networks.nets import UNet
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inference.ct.segmentation.network.intensity import normalised
+from training.loop import Batch, Batches, LoopOptions
+from training.simulation.body import Structure
+from training.vertebrae.anatomy import AnatomyCase, Pool
+from training.vertebrae.options import CLASS_WEIGHTS, SPACING_MM, STRUCTURES, WINDOW_HU, VertebraOptions
+from training.vertebrae.randomise import draw_patch
+
+
+class VertebraTask:
+    """Implements :class:`training.loop.Task`.
+
+    Parameters
+    ----------
+    options
+        Network and patches.
+    pool, held_out
+        Patients to learn from, and to look at after each epoch.
+    """
+
+    def __init__(self, options: VertebraOptions, pool: Pool, held_out: Pool) -> None:
+        self.options = options
+        self.pool = pool
+        self.held_out = held_out
+        self._loss = DiceCELoss(
+            include_background=False, to_onehot_y=True, softmax=True, weight=torch.tensor(CLASS_WEIGHTS), lambda_dice=1.0, lambda_ce=1.0
+        )
+        self._validation: list[Batch] = []
+
+    def build(self) -> nn.Module:
+        """A fresh network."""
+        network: nn.Module = UNet(**self.options.network_arguments())
+        return network
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a resumed run must share."""
+        return asdict(replace(self.options, loop=LoopOptions())) | {"structures": list(STRUCTURES), "window_hu": list(WINDOW_HU)}
+
+    def batches(self, epoch: int) -> Batches:
+        """Batches of ``image`` (B, 1, Z, Y, X) float32 and ``structures`` (B, 1, Z, Y, X) int64, settled by the epoch's number."""
+        return Batches(self.options.steps_per_epoch, lambda step: self._batch(self.pool, (self.options.seed, 1, epoch, step)))
+
+    def _batch(self, pool: Pool, key: tuple[int, ...]) -> Batch:
+        rng = np.random.default_rng(key)
+        drawn = [self._patch(pool.load(int(rng.integers(pool.count))), rng) for _ in range(self.options.batch)]
+        images, labels = zip(*drawn, strict=True)
+        return {"image": torch.from_numpy(np.stack(images))[:, None], "structures": torch.from_numpy(np.stack(labels))[:, None].long()}
+
+    def _patch(self, case: AnatomyCase, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        hu, labels = draw_patch(case, self.options.patch, SPACING_MM, self.options.randomisation, rng)
+        labels[labels == Structure.OTHER_BONE] = Structure.BACKGROUND
+        return normalised(hu, WINDOW_HU), labels
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Weighted cross-entropy plus soft Dice over the six structures."""
+        loss: Tensor = self._loss(model(batch["image"]), batch["structures"])
+        return loss, {"loss": float(loss.detach())}
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Dice of each structure over patches of the patients kept aside, the same ones each time; ``dice`` is their mean."""
+        if not self._validation:
+            self._validation = [self._batch(self.held_out, (self.options.seed, 2, 0, step)) for step in range(self.held_out.count)]
+        counts = np.zeros((3, len(STRUCTURES)))
+        device = next(model.parameters()).device
+        with torch.no_grad():
+            for batch in self._validation:
+                predicted = model(batch["image"].to(device)).argmax(dim=1).cpu().numpy()
+                counts += overlap_counts(predicted, batch["structures"][:, 0].numpy(), len(STRUCTURES))
+        dice = 2 * counts[0] / np.maximum(counts[1] + counts[2], 1)
+        named = {f"dice_{name.split()[0]}": float(value) for name, value in zip(STRUCTURES[1:], dice[1:], strict=True)}
+        return {"dice": float(dice[1:].mean()), **named}
+
+
+def overlap_counts(predicted: NDArray[np.int64], true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """(3, classes): voxels in both, in the prediction, in the truth."""
+    both = np.bincount(true[predicted == true].ravel(), minlength=classes)
+    return np.stack([both, np.bincount(predicted.ravel(), minlength=classes), np.bincount(true.ravel(), minlength=classes)]).astype(float)
