@@ -13,7 +13,7 @@ from training.errors import TrainingError
 from training.loop import Batch, LoopOptions, fit
 from training.loop.averaging import MovingAverage
 from training.loop.sam import worst_point
-from training.loop.steps import amp_dtype, grouped, pick_device
+from training.loop.steps import Stepper, amp_dtype, grouped, pick_device
 
 pytestmark = pytest.mark.unit
 
@@ -164,6 +164,54 @@ def test_mixed_precision_on_the_cpu(tmp_path: Path) -> None:
     assert task.types == {torch.bfloat16}
     assert {parameter.dtype for parameter in fitted.model.parameters()} == {torch.float32}
     assert fitted.history[-1]["val_error"] < fitted.history[0]["val_error"]
+
+
+def stepper(task: QuadraticTask, *, scale: float | None, **options: Any) -> Stepper:
+    """Steps on the CPU, with the gradient scaler of float16 runs where ``scale`` is given."""
+    model = task.build().train()
+    made = Stepper(task, model, torch.optim.SGD(model.parameters(), lr=0.1), LoopOptions(**{**SGD, **options}), CPU)
+    if scale is not None:
+        made.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    return made
+
+
+@pytest.mark.parametrize("extra", [{}, {"clip_norm": 1.0}, {"sam_rho": 0.3}, {"sam_rho": 0.3, "clip_norm": 1.0}], ids=str)
+def test_scaled_gradients_make_the_same_step(extra: dict[str, Any]) -> None:
+    plain, scaled = (stepper(QuadraticTask(), scale=scale, **extra) for scale in (None, 1024.0))
+    batches = list(QuadraticTask().batches(1))
+    for _ in range(3):
+        assert scaled.step(batches).gradient_norm == pytest.approx(plain.step(batches).gradient_norm, rel=1e-9)
+    assert torch.allclose(scaled.model.get_parameter("w"), plain.model.get_parameter("w"), rtol=1e-9)
+
+
+class OverflowingTask(QuadraticTask):
+    """Gradients that overflow while the loss is finite, as float16 does at too large a scale."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        loss, parts = super().loss(model, batch)
+        if self.seen == 0:
+            loss.register_hook(lambda gradient: gradient * float("inf"))
+        return loss, parts
+
+
+@pytest.mark.parametrize("rho", [None, 0.1])
+def test_a_step_that_overflows_is_skipped_at_a_smaller_scale(rho: float | None) -> None:
+    task = OverflowingTask()
+    made = stepper(task, scale=8.0, sam_rho=rho)
+    batches = list(task.batches(1))
+    made.step(batches)
+    assert made.model.get_parameter("w").tolist() == [3.0, -2.0]
+    assert made.scaler.get_scale() == 4.0
+    task.seen = 1
+    made.step(batches)
+    assert made.model.get_parameter("w").tolist() != [3.0, -2.0]
+    assert made.scaler.get_scale() == 4.0
+
+
+def test_overflow_without_end_is_an_error() -> None:
+    made = stepper(OverflowingTask(), scale=2.0**-10)
+    with pytest.raises(TrainingError, match="set amp_dtype to bfloat16"):
+        made.step(list(QuadraticTask().batches(1)))
 
 
 def test_float16_and_cuda_are_refused_where_they_cannot_be() -> None:
