@@ -1,15 +1,20 @@
 """The CT workflow against simulated patients with known attenuation, level by level.
 
-usage: python -m training.evaluation.simulated_ct [--patients 20] [--seed 7] [--processes 2]
+usage: python -m training.evaluation.simulated_ct [--patients 20] [--seed 7] [--processes 2] [--segmenter classical|network|both|all]
+       python -m training.evaluation.simulated_ct --stress [--only NAME] [--processes 2] [--segmenter ...]
 
 Each patient is simulated, written as DICOM, read back by the workflow and compared. Then come the patients that must not be measured.
+With ``--stress`` it is 40 CTs made hard in eight ways (:mod:`training.evaluation.stress`), read by every reader. The exit code is 1 where a
+level that was called certain is another one.
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +22,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from inference.ct.options import CtOptions
+from inference.ct.segmentation import SEGMENTERS
+from inference.errors import ReasonCode
 from inference.findings import Findings, RoiKind, VertebraFinding
 from inference.reading import find_files, read_headers
 from inference.workflows import WorkflowOptions, run_workflow
@@ -25,6 +33,7 @@ from training.simulation.dicom import write_dicom
 from training.simulation.patients import sample_patients
 
 TOLERANCE_HU = 5.0
+DEFAULT_READER = CtOptions().segmenter
 SAME_BODY_MM = 12.0
 """A finding whose centre lies this near a true centre is that body."""
 
@@ -53,11 +62,22 @@ class LevelResult:
     error_hu: float | None
     median_error_hu: float | None
     altered: tuple[str, ...]
+    excluded: str | None = None
+
+    @property
+    def wrong(self) -> bool:
+        """Called certain, and another level in truth."""
+        return self.certain and self.named != self.true_level
+
+    @property
+    def sound(self) -> bool:
+        """Measured, unaltered in truth, and excluded for nothing but its name: its number counts."""
+        return self.error_hu is not None and not self.altered and self.excluded in (None, ReasonCode.LEVEL_UNCERTAIN)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseResult:
-    """What the workflow said of one patient."""
+    """What the workflow said of one patient, segmented by ``reader``."""
 
     case: Case
     outcome: str
@@ -65,6 +85,12 @@ class CaseResult:
     levels: tuple[LevelResult, ...]
     missed: tuple[str, ...]
     unmatched: tuple[str, ...]
+    reader: str = DEFAULT_READER
+
+    @property
+    def wrong(self) -> int:
+        """Certain levels that are others, and certain names for what is no vertebra."""
+        return sum(item.wrong for item in self.levels) + len(self.unmatched)
 
     @property
     def errors_hu(self) -> tuple[float, ...]:
@@ -74,7 +100,7 @@ class CaseResult:
     @property
     def failures(self) -> tuple[str, ...]:
         """What hurts: a wrong certain name, a used level off by more than the tolerance, a used level that must not be."""
-        found = [f"{item.true_level} named {item.named}" for item in self.levels if item.certain and item.named != item.true_level]
+        found = [f"{item.true_level} named {item.named}" for item in self.levels if item.wrong]
         found += [
             f"{item.true_level} {item.error_hu:+.1f} HU"
             for item in self.levels
@@ -85,14 +111,23 @@ class CaseResult:
         return (*found, *(f"{name} is no vertebra" for name in self.unmatched))
 
 
-def run_case(case: Case, roi: RoiKind = RoiKind.CORE) -> CaseResult:
+def run_case(case: Case, roi: RoiKind = RoiKind.CORE, reader: str = DEFAULT_READER) -> CaseResult:
     """Simulate, write, read back, compare. ``roi`` chooses the region whose mean is compared."""
+    (result,) = run_readers(case, (reader,), roi)
+    return result
+
+
+def run_readers(case: Case, readers: Sequence[str], roi: RoiKind = RoiKind.CORE) -> tuple[CaseResult, ...]:
+    """One simulated scan, segmented by each reader in turn."""
     simulated = simulate_ct(case.patient, case.acquisition)
+    results: list[CaseResult] = []
     with tempfile.TemporaryDirectory(prefix="osteon-sim-") as folder:
         write_dicom(simulated, Path(folder))
         headers, _ = read_headers(find_files([Path(folder)]))
-        findings = run_workflow("ct", headers, WorkflowOptions())
-    return compare(case, simulated, findings, roi)
+        for reader in readers:
+            findings = run_workflow("ct", headers, WorkflowOptions(ct=CtOptions(segmenter=reader)))
+            results.append(replace(compare(case, simulated, findings, roi), reader=reader))
+    return tuple(results)
 
 
 def compare(case: Case, simulated: SimulatedCt, findings: Findings, roi: RoiKind) -> CaseResult:
@@ -119,6 +154,7 @@ def compare(case: Case, simulated: SimulatedCt, findings: Findings, roi: RoiKind
                 error_hu=error,
                 median_error_hu=median_error,
                 altered=truth.altered,
+                excluded=vertebra.excluded_because.code.value if vertebra.excluded_because is not None else None,
             )
         )
     found = {item.true_level for item in levels}
@@ -168,11 +204,12 @@ def adverse_cases() -> list[Case]:
     ]
 
 
-def run_all(cases: Sequence[Case], processes: int, title: str) -> list[CaseResult]:
-    """Every case, in several processes, with a progress bar on stderr."""
+def run_all(cases: Sequence[Case], processes: int, title: str, readers: Sequence[str] = (DEFAULT_READER,)) -> list[CaseResult]:
+    """Every case by every reader, in several processes, with a progress bar on stderr."""
     console = Console(stderr=True)
     with ProcessPoolExecutor(max_workers=processes) as pool:
-        return list(track(pool.map(run_case, cases), description=title, total=len(cases), console=console))
+        done = pool.map(partial(run_readers, readers=tuple(readers)), cases)
+        return [result for results in track(done, description=title, total=len(cases), console=console) for result in results]
 
 
 def print_results(console: Console, results: Sequence[CaseResult], title: str) -> None:
@@ -216,20 +253,36 @@ def print_summary(console: Console, results: Sequence[CaseResult]) -> None:
         )
 
 
-def main() -> None:
-    """Print both tables."""
+def main() -> int:
+    """Print the tables; 1 where a certain level is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patients", type=int, default=20)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--segmenter", choices=(*SEGMENTERS, "all"), help="default: both; with --stress all")
+    parser.add_argument("--stress", action="store_true", help="40 hard CTs instead of the varied and the adverse ones")
+    parser.add_argument("--only", default="", help="with --stress: only cases whose name contains this")
     arguments = parser.parse_args()
+    chosen = arguments.segmenter or ("all" if arguments.stress else DEFAULT_READER)
+    readers = SEGMENTERS if chosen == "all" else (chosen,)
     console = Console(width=200)
-    varied = run_all(varied_cases(arguments.patients, arguments.seed), arguments.processes, "varied patients")
-    print_results(console, varied, "Simulated patients: error of the core mean against truth")
-    print_summary(console, varied)
-    adverse = run_all(adverse_cases(), arguments.processes, "adverse patients")
-    print_results(console, adverse, "Patients and scans that hold a trap")
+    if arguments.stress:
+        from training.evaluation.stress import print_stress, stress_cases  # builds upon this module
+
+        cases = [case for case in stress_cases() if arguments.only in case.name]
+        results = run_all(cases, arguments.processes, "stress", readers)
+        print_stress(console, results)
+        return int(any(result.wrong for result in results))
+    results = run_all(varied_cases(arguments.patients, arguments.seed), arguments.processes, "varied patients", readers)
+    adverse = run_all(adverse_cases(), arguments.processes, "adverse patients", readers)
+    for reader in readers:
+        own = [result for result in results if result.reader == reader]
+        print_results(console, own, f"Simulated patients, {reader}: error of the core mean against truth")
+        print_summary(console, own)
+        trapped = [result for result in adverse if result.reader == reader]
+        print_results(console, trapped, f"Patients and scans that hold a trap, {reader}")
+    return int(any(result.wrong for result in (*results, *adverse)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """What every object says of a second reader, and that it was trained on simulated anatomy."""
 
+import io
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_the_report_carries_each_body_and_the_study(findings: Findings) -> None:
 
 
 def test_the_command_prints_it(findings: Findings) -> None:
-    console = Console(width=200, record=True, quiet=True)
+    console = Console(width=200, record=True, file=io.StringIO())
     print_report(console, study_report(findings, _decision(findings), ()))
     said = console.export_text()
     assert "second reader: vertebrae (trained on simulated anatomy), 2 bodies in common; median Dice 0.83; 1 HU apart; levels agree" in said
