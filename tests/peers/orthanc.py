@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,15 +97,18 @@ class OrthancPeer:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[OrthancPeer]:
-    """A running Orthanc; skips (or fails, where peers are required) without it or without the right to make a namespace."""
+def orthanc(folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator[OrthancPeer]:
+    """A running Orthanc; skips (or fails, where peers are required) without it or without the right to make a namespace.
+
+    ``settings`` are added to its configuration.
+    """
     require_peer("Orthanc", "ip")
     namespace = f"osteon-{os.getpid()}-{time.monotonic_ns() % 100000}"
     made = subprocess.run(["ip", "netns", "add", namespace], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         require_peer(because=f"no network namespace could be made for Orthanc: {made.stderr.strip()}")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "orthanc.json").write_text(json.dumps(_configuration(folder)))
+    (folder / "orthanc.json").write_text(json.dumps({**_configuration(folder), **(settings or {})}))
     peer = OrthancPeer(namespace, folder)
     try:
         subprocess.run(["ip", "netns", "exec", namespace, "ip", "link", "set", "lo", "up"], check=True)
