@@ -1,0 +1,32 @@
+"""Bundles: weights with what is needed to trust and to run them, in MONAI's bundle layout (``docs/bundles.md``).
+
+Verifying needs no torch; :func:`load_network` loads it when called.
+"""
+
+from inference.bundles.architectures import ARCHITECTURES, NetworkDefinition
+from inference.bundles.bundle import Bundle, load_bundle, shipped_bundle, shipped_names
+from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError
+from inference.bundles.metadata import BundleMetadata, Kind, Metric, NetworkInput, Normalisation, OsteonMetadata, TrainedOn, TrainingSummary
+from inference.bundles.network import check_signature, load_network
+
+__all__ = [
+    "ARCHITECTURES",
+    "Bundle",
+    "BundleError",
+    "BundleMetadata",
+    "BundleNotAllowedError",
+    "BundleNotFoundError",
+    "Kind",
+    "Metric",
+    "NetworkDefinition",
+    "NetworkInput",
+    "Normalisation",
+    "OsteonMetadata",
+    "TrainedOn",
+    "TrainingSummary",
+    "check_signature",
+    "load_bundle",
+    "load_network",
+    "shipped_bundle",
+    "shipped_names",
+]
