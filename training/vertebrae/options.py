@@ -8,7 +8,7 @@ from training.loop import LoopOptions
 from training.simulation.body import Structure
 from training.vertebrae.randomise import Randomisation
 
-STRUCTURES = ("background", "body", "posterior elements", "disc", "sacrum", "rib", "pelvis")
+STRUCTURES = ("background", "body", "posterior_elements", "disc", "sacrum", "rib", "pelvis")
 """Classes in channel order; the first seven values of :class:`training.simulation.body.Structure`, other bone is background here."""
 CLASS_WEIGHTS = (0.4, 2.0, 1.2, 2.0, 1.2, 1.2, 1.0)
 WINDOW_HU = (-250.0, 750.0)

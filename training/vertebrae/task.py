@@ -79,7 +79,7 @@ class VertebraTask:
                 predicted = model(batch["image"].to(device)).argmax(dim=1).cpu().numpy()
                 counts += overlap_counts(predicted, batch["structures"][:, 0].numpy(), len(STRUCTURES))
         dice = 2 * counts[0] / np.maximum(counts[1] + counts[2], 1)
-        named = {f"dice_{name.split()[0]}": float(value) for name, value in zip(STRUCTURES[1:], dice[1:], strict=True)}
+        named = {f"dice_{name}": float(value) for name, value in zip(STRUCTURES[1:], dice[1:], strict=True)}
         return {"dice": float(dice[1:].mean()), **named}
 
 

@@ -15,11 +15,13 @@ if TYPE_CHECKING:  # torch loads when the first scan is segmented
 BACKGROUND, BODY, POSTERIOR, DISC, SACRUM, RIB, PELVIS = range(7)
 """Channels of the network, as its bundle's class order says."""
 MULTIPLE = 16
-CHUNK_VOXELS = 2_600_000
+CHUNK_VOXELS = 1_100_000
 """Larger scans go through the network in pieces along the spine: memory stays under a gigabyte."""
 OVERLAP = 32
 """Planes (96 mm) that neighbouring pieces share; half of them are thrown away on each side."""
 PATIENT_HU = -300.0
+ASIDE_MM, FROM_BACK_MM = 140.0, 300.0
+"""How far to the sides of the patient's middle, and from the patient's back or the couch to the front, the network looks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ def predict(network: "nn.Module", grid: WorkGrid, window_hu: tuple[float, float]
     """
     structures = np.zeros(grid.hu.shape, dtype=np.uint8)
     margin = np.full(grid.hu.shape, -1.0, dtype=np.float32)
-    box = patient_box(grid.hu)
+    box = spine_box(grid.hu, grid.spacing_mm)
     part = normalised(grid.hu[box], window_hu)
     for inside, kept in pieces(part.shape):
         labels, difference = _run(network, part[inside])
@@ -59,14 +61,21 @@ def predict(network: "nn.Module", grid: WorkGrid, window_hu: tuple[float, float]
     return Prediction(structures=structures, margin=margin, spacing_mm=grid.spacing_mm)
 
 
-def patient_box(hu: Floats) -> tuple[slice, slice, slice]:
-    """The smallest box with everything denser than lung, all planes kept; the whole grid where there is nothing."""
+def spine_box(hu: Floats, spacing_mm: float) -> tuple[slice, slice, slice]:
+    """The box (z, y, x) that holds the spine, its ribs and the pelvis: all planes, the patient's back and middle; all where nothing is."""
     dense = hu > PATIENT_HU
-    out = [slice(0, hu.shape[0])]
-    for axis in (1, 2):
-        seen = np.flatnonzero(dense.mean(axis=tuple(other for other in range(3) if other != axis)) > 0.005)
-        out.append(slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, hu.shape[axis]))
-    return (out[0], out[1], out[2])
+    y, x = (np.flatnonzero(dense.mean(axis=axes) > 0.005) for axes in ((0, 2), (0, 1)))
+    if y.size == 0 or x.size == 0:
+        return (slice(0, hu.shape[0]), slice(0, hu.shape[1]), slice(0, hu.shape[2]))
+    columns = dense.sum(axis=(0, 1)).cumsum()
+    middle = int(np.searchsorted(columns, columns[-1] / 2))
+    aside = round(ASIDE_MM / spacing_mm)
+    front = max(int(y[0]), int(y[-1]) + 1 - round(FROM_BACK_MM / spacing_mm))
+    return (
+        slice(0, hu.shape[0]),
+        slice(front, int(y[-1]) + 1),
+        slice(max(int(x[0]), middle - aside), min(int(x[-1]) + 1, middle + aside + 1)),
+    )
 
 
 def pieces(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:

@@ -11,7 +11,7 @@ from inference.ct.segmentation.grid import WorkGrid, frame_of
 from inference.ct.segmentation.network import predict as predicting
 from inference.ct.segmentation.network.intensity import normalised
 from inference.ct.segmentation.network.paint import paint
-from inference.ct.segmentation.network.predict import BODY, DISC, Prediction, patient_box, pieces, predict
+from inference.ct.segmentation.network.predict import BODY, DISC, Prediction, pieces, predict, spine_box
 from inference.volume import Volume
 
 pytestmark = pytest.mark.unit
@@ -66,11 +66,14 @@ def test_pieces_cover_each_plane_once(planes: int, rows: int):
     assert np.all(seen == 1)
 
 
-def test_the_box_leaves_air_out_and_keeps_every_plane():
+def test_the_box_keeps_the_back_and_the_middle_and_every_plane():
     hu = np.full((10, 40, 50), -1000, dtype=np.float32)
     hu[3:6, 8:20, 30:41] = 40
-    assert patient_box(hu) == (slice(0, 10), slice(8, 20), slice(30, 41))
-    assert patient_box(np.full((4, 5, 6), -1000, dtype=np.float32)) == (slice(0, 4), slice(0, 5), slice(0, 6))
+    assert spine_box(hu, 3.0) == (slice(0, 10), slice(8, 20), slice(30, 41))
+    wide = np.full((4, 150, 180), 40, dtype=np.float32)
+    assert spine_box(wide, 3.0) == (slice(0, 4), slice(50, 150), slice(42, 137))
+    nothing = np.full((4, 5, 6), -1000, dtype=np.float32)
+    assert spine_box(nothing, 3.0) == (slice(0, 4), slice(0, 5), slice(0, 6))
 
 
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1)])
