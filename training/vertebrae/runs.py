@@ -15,7 +15,7 @@ HELD_OUT_SEED_OFFSET = 1_000_003
 """Patients to look at come from another seed than those to learn from."""
 
 
-def full_size(epochs: int = 60) -> VertebraOptions:
+def full_size(epochs: int = 50, patients: int = 240) -> VertebraOptions:
     """The shipped reader: 1.1 million parameters."""
     loop = LoopOptions(
         epochs=epochs,
@@ -32,7 +32,7 @@ def full_size(epochs: int = 60) -> VertebraOptions:
         patience=None,
         seed=20,
     )
-    return VertebraOptions(loop=loop)
+    return VertebraOptions(loop=loop, pool=patients)
 
 
 def quick() -> VertebraOptions:

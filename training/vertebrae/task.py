@@ -70,20 +70,29 @@ class VertebraTask:
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Dice of each structure over patches of the patients kept aside, the same ones each time; ``dice`` is their mean."""
+        dice = dice_of(self.overlaps(model).sum(axis=0))[1:]
+        named = {f"dice_{name}": float(value) for name, value in zip(STRUCTURES[1:], dice, strict=True)}
+        return {"dice": float(dice.mean()), **named}
+
+    def overlaps(self, model: nn.Module) -> NDArray[np.float64]:
+        """(batches, 3, classes) :func:`overlap_counts` over patches of the patients kept aside, the same ones each time."""
         if not self._validation:
             self._validation = [self._batch(self.held_out, (self.options.seed, 2, 0, step)) for step in range(self.held_out.count)]
-        counts = np.zeros((3, len(STRUCTURES)))
         device = next(model.parameters()).device
+        counts = []
         with torch.no_grad():
             for batch in self._validation:
                 predicted = model(batch["image"].to(device)).argmax(dim=1).cpu().numpy()
-                counts += overlap_counts(predicted, batch["structures"][:, 0].numpy(), len(STRUCTURES))
-        dice = 2 * counts[0] / np.maximum(counts[1] + counts[2], 1)
-        named = {f"dice_{name}": float(value) for name, value in zip(STRUCTURES[1:], dice[1:], strict=True)}
-        return {"dice": float(dice[1:].mean()), **named}
+                counts.append(overlap_counts(predicted, batch["structures"][:, 0].numpy(), len(STRUCTURES)))
+        return np.stack(counts)
 
 
 def overlap_counts(predicted: NDArray[np.int64], true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
     """(3, classes): voxels in both, in the prediction, in the truth."""
     both = np.bincount(true[predicted == true].ravel(), minlength=classes)
     return np.stack([both, np.bincount(predicted.ravel(), minlength=classes), np.bincount(true.ravel(), minlength=classes)]).astype(float)
+
+
+def dice_of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(classes,) Dice from :func:`overlap_counts`."""
+    return np.asarray(2 * counts[0] / np.maximum(counts[1] + counts[2], 1))

@@ -1,0 +1,51 @@
+"""``osteon train vertebrae`` and ``osteon evaluate vertebrae``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from inference.bundles import load_bundle, shipped_bundle
+from inference.ct.segmentation.network import NetworkSegmenter
+from training.vertebrae.evaluate import SEED, score_cohort, table
+from training.vertebrae.publish import NAME, check_target, publish
+from training.vertebrae.runs import VertebraRun, full_size, quick
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Where checkpoints, log, curve, painted patients and the bundle go.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of 100 batches.")] = 50,
+    patients: Annotated[int, typer.Option(min=1, help="Simulated patients to learn from.")] = 240,
+    small: Annotated[bool, typer.Option("--quick", help="A minute's run of a tiny network, to see that everything works.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the last checkpoint.")] = False,
+    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+) -> None:
+    """Train the second reader on simulated anatomy and write its bundle to OUT/bundle."""
+    options = quick() if small else full_size(epochs=epochs, patients=patients)
+    run = VertebraRun(out=out, options=options)
+    target = out / "bundle"
+    check_target(target)
+    fitted = run.train(resume=not restart, progress=progress)
+    command = "osteon train vertebrae --quick" if small else f"osteon train vertebrae --epochs {epochs} --patients {patients}"
+    bundle = publish(run, fitted, command, target)
+    console = Console(stderr=True)
+    console.print(f"{bundle.parameters:,} parameters, epoch {fitted.best_epoch} of {len(fitted.history)}, {fitted.seconds / 60:.0f} min")
+    for metric in bundle.metadata.osteon.metrics:
+        console.print(f"  {metric.name}: {metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})")
+    typer.echo(target)
+
+
+def evaluate(
+    bundle: Annotated[Path | None, typer.Option(help="A bundle's folder; the shipped one when absent.")] = None,
+    patients: Annotated[int, typer.Option(min=1, help="Simulated abdomens, and as many chests.")] = 10,
+    seed: Annotated[int, typer.Option(help="Another seed, other patients.")] = SEED,
+) -> None:
+    """Segment simulated scans that no training run draws, and print how well (Markdown on stdout)."""
+    found = shipped_bundle(NAME) if bundle is None else load_bundle(bundle)
+    text = table(score_cohort(NetworkSegmenter(bundle=found), patients, seed))
+    if typer.get_text_stream("stdout").isatty():
+        Console().print(Markdown(text))
+    else:
+        typer.echo(text)

@@ -1,0 +1,145 @@
+"""The trained second reader as a bundle: what it is, what it learned from, how well it does on simulated scans it never saw."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.bundles import (
+    Bundle,
+    Kind,
+    Metric,
+    NetworkDefinition,
+    NetworkInput,
+    Normalisation,
+    OsteonMetadata,
+    TrainedOn,
+    TrainingSummary,
+)
+from training.errors import TrainingError
+from training.export import Publication, export_bundle
+from training.loop import Fitted
+from training.loop.curves import plot_learning_curves
+from training.vertebrae.options import SPACING_MM, STRUCTURES, WINDOW_HU
+from training.vertebrae.runs import VertebraRun
+from training.vertebrae.task import dice_of
+
+NAME, VERSION = "vertebrae", "1.0.0"
+LOG = "log.csv"
+INTENDED_USE = (
+    "Second reader of vertebral bodies in CT beside the analytic segmenter. It finds the column and tells body, posterior elements, disc, "
+    "sacrum, rib and pelvis apart; it measures nothing and decides no level alone. Research use."
+)
+LIMITS = (
+    "It has never seen a patient: it learned from simulated anatomy alone. Real scans find errors that simulated ones do not show.",
+    "At 3 mm it draws bodies less exactly than the analytic segmenter; attenuation is measured in the analytic masks where there are any.",
+    "Cervical vertebrae, children, tumours, infection, fused segments and severe scoliosis were not simulated.",
+    "Cement and screws were simulated crudely; bodies with them are not to be trusted.",
+)
+
+
+def publish(run: VertebraRun, fitted: Fitted, command: str, folder: Path) -> Bundle:
+    """Write the bundle of a finished run, with its learning curve and log.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`training.export.export_bundle`.
+    """
+    picture = run.out / "curve.png"
+    plot_learning_curves(run.out / LOG, picture, title="Second reader of vertebrae: learning from simulated anatomy")
+    publication = Publication(
+        task="Segmentation of the spine in CT as a second reader",
+        description="A small 3-D UNet at 3 mm that was trained on simulated anatomy with domain randomisation, and on nothing else.",
+        changelog={VERSION: "First release."},
+        pictures={"curve.png": picture, "log.csv": run.out / LOG},
+    )
+    network = NetworkDefinition(architecture="unet", arguments=run.options.network_arguments())
+    return export_bundle(fitted.model, _metadata(run, fitted, command), network, publication, folder)
+
+
+def _metadata(run: VertebraRun, fitted: Fitted, command: str) -> OsteonMetadata:
+    multiple = 2 ** (len(run.options.channels) - 1)
+    return OsteonMetadata(
+        name=NAME,
+        version=VERSION,
+        kind=Kind.SEGMENTATION,
+        architecture="unet",
+        weights_dtype="float16",
+        input=NetworkInput(
+            modality="CT",
+            spacing_mm=(SPACING_MM,) * 3,
+            orientation="SPL",
+            window_hu=WINDOW_HU,
+            normalisation=Normalisation.WINDOW_TO_MINUS_ONE_ONE,
+            patch_size=run.options.patch,
+            multiple_of=multiple,
+        ),
+        classes=STRUCTURES,
+        trained_on=TrainedOn.SIMULATED_ANATOMY,
+        training=TrainingSummary(
+            cases=run.options.pool,
+            data="Simulated patients that follow no population (training/vertebrae/anatomy.py), each patch randomised anew "
+            "(training/vertebrae/randomise.py). No patient's data, neither to train nor to choose.",
+            seed=run.options.seed,
+            command=command,
+            git_commit=_commit(),
+            seconds=max(fitted.seconds, 1e-3),
+            hardware=f"{platform.machine()}, {_device(fitted)}",
+        ),
+        metrics=tuple(_metrics(run, fitted)),
+        intended_use=INTENDED_USE,
+        limits=LIMITS,
+    )
+
+
+def _metrics(run: VertebraRun, fitted: Fitted) -> Sequence[Metric]:
+    """Dice over the randomised patches of the patients kept aside, with a bootstrap interval over the batches."""
+    task = run.task
+    per_batch = task.overlaps(fitted.model)
+    rng = np.random.default_rng(run.options.seed)
+    draws = [dice_of(per_batch[rng.integers(0, len(per_batch), len(per_batch))].sum(axis=0)) for _ in range(1000)]
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+    value = dice_of(per_batch.sum(axis=0))
+    data = f"randomised patches of {run.options.validation} simulated patients kept aside"
+    return [
+        Metric(
+            name=f"Dice, {name.replace('_', ' ')}",
+            value=round(float(value[n]), 4),
+            low=round(min(float(low[n]), float(value[n])), 4),
+            high=round(max(float(high[n]), float(value[n])), 4),
+            cases=run.options.validation,
+            data=data,
+        )
+        for n, name in enumerate(STRUCTURES)
+        if n
+    ]
+
+
+def _device(fitted: Fitted) -> str:
+    return str(next(fitted.model.parameters()).device)
+
+
+def _commit() -> str | None:
+    """The commit of the tree that trained, where there is git."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=Path(__file__).parent, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def check_target(folder: Path) -> None:
+    """Refuse a target that is taken before an hour is spent, not after.
+
+    Raises
+    ------
+    TrainingError
+        The folder exists.
+    """
+    if folder.exists():
+        raise TrainingError(f"{folder} exists; bundles are never overwritten: delete it or choose another --bundle")
