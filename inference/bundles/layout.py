@@ -164,6 +164,11 @@ def bundle_sha256(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+def hashes_of(content: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 of each file's content by its path."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+
+
 def manifest_text(hashes: Mapping[str, str]) -> str:
     """The content of ``manifest.json``."""
     content = {"format": 1, "sha256": bundle_sha256(hashes), "files": {name: hashes[name] for name in sorted(hashes)}}

@@ -142,8 +142,6 @@ class OsteonMetadata(Closed):
         Output channels in order (segmentation, classification); ``targets`` those of a regression, each with its unit in the name.
     priors
         Share of each class in the training data, for logit adjustment (Menon et al. 2021): ``tau1`` in the loss, ``tau2`` post hoc.
-    parameters
-        How many numbers the weights' floating-point tensors hold; checked against the file.
     """
 
     format: Literal[1] = 1
@@ -151,7 +149,6 @@ class OsteonMetadata(Closed):
     version: Version
     kind: Kind
     architecture: ArchitectureName
-    parameters: Annotated[int, Field(ge=1)]
     weights_dtype: Literal["float32", "float16"] = "float32"
     input: NetworkInput
     classes: tuple[Name, ...] = Field((), max_length=256)

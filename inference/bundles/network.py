@@ -27,8 +27,24 @@ def load_network(bundle: Bundle) -> "nn.Module":
     """
     with _LOCK:
         if bundle.sha256 not in _NETWORKS:
-            _NETWORKS[bundle.sha256] = _load(bundle)
+            _NETWORKS[bundle.sha256] = read_network(bundle)
         return _NETWORKS[bundle.sha256]
+
+
+def read_network(bundle: Bundle) -> "nn.Module":
+    """A network of the caller's own; otherwise as :func:`load_network`."""
+    from safetensors.torch import load
+
+    model = check_signature(bundle.network, bundle.tensors)
+    content = bundle.weights_path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != bundle.weights_sha256:
+        raise BundleError(f"{bundle.weights_path}: the weights have changed since the bundle was verified")
+    state = {name: _widened(tensor) for name, tensor in load(content).items()}
+    model.load_state_dict(state, strict=True, assign=True)
+    left = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]
+    if left:
+        raise BundleError(f"the architecture {bundle.network.architecture} holds {left[0]}, which its weights do not")
+    return model.requires_grad_(requires_grad=False).eval()
 
 
 def check_signature(network: NetworkDefinition, tensors: Mapping[str, TensorSpec]) -> "nn.Module":
@@ -65,21 +81,6 @@ def _integer(spec: TensorSpec) -> object:
     import torch
 
     return {"I64": torch.int64, "I32": torch.int32, "U8": torch.uint8, "BOOL": torch.bool}[spec.dtype]
-
-
-def _load(bundle: Bundle) -> "nn.Module":
-    from safetensors.torch import load
-
-    model = check_signature(bundle.network, bundle.tensors)
-    content = bundle.weights_path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != bundle.weights_sha256:
-        raise BundleError(f"{bundle.weights_path}: the weights have changed since the bundle was verified")
-    state = {name: _widened(tensor) for name, tensor in load(content).items()}
-    model.load_state_dict(state, strict=True, assign=True)
-    left = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]
-    if left:
-        raise BundleError(f"the architecture {bundle.network.architecture} holds {left[0]}, which its weights do not")
-    return model.requires_grad_(requires_grad=False).eval()
 
 
 def _widened(tensor: "Tensor") -> "Tensor":
