@@ -1,12 +1,13 @@
 """The real CT studies, each as findings, with what is known of them; :mod:`tests.real.table` prints and the tests assert them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.ct.options import CtOptions
 from inference.errors import ReasonCode
 from inference.findings import Findings
 from inference.reading import find_files, group_studies, read_headers
@@ -17,6 +18,8 @@ from tests.real.studies import extract_archive, labels_on_volume, nifti_to_dicom
 
 ABDOMEN = "ct/abdomen_native_3mm"
 LUMBAR = "ct/lumbar_low_density_1.5mm"
+READERS = ("classical", "network", "both")
+THORACIC_BODY_MM = 32.0
 Truth = Callable[[Volume], dict[str, NDArray[np.bool_]]]
 """Masks of the true bodies by level, on the grid of the measured volume."""
 
@@ -36,6 +39,18 @@ def lumbar_truth(volume: Volume) -> dict[str, NDArray[np.bool_]]:
     parts = labels_on_volume(real_image(f"{LUMBAR}/sub-ct_seg-subreg_label-22_msk.nii.gz"), volume)
     bodies = (parts == 49) | (parts == 50)
     return {level: bodies & (vertebrae == label) for label, level in ((21, "L2"), (22, "L3"), (23, "L4"))}
+
+
+def thorax_truth(volume: Volume) -> dict[str, NDArray[np.bool_]]:
+    """T11 and T12, as near as labels of whole vertebrae come to their bodies: without what lies 32 mm behind the foremost voxel."""
+    vertebrae = labels_on_volume(real_image("ct/thorax_siemens_labels/vertebrae.nii.gz"), volume)
+    bodies: dict[str, NDArray[np.bool_]] = {}
+    for label, level in ((33, "T11"), (32, "T12")):
+        body = vertebrae == label
+        front = int(np.flatnonzero(body.any(axis=(0, 2)))[0])
+        body[:, front + round(THORACIC_BODY_MM / volume.spacing_mm[1]) :] = False
+        bodies[level] = body
+    return bodies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +95,7 @@ CASES = {
             reference_hu={"L3": 52, "L4": 33},
             refusal=frozenset({ReasonCode.LEVEL_UNCERTAIN}),
         ),
-        Case(name="thorax_siemens", files=_as_they_are("ct/thorax_siemens_dicom"), refusal=_LEVEL_UNKNOWN),
+        Case(name="thorax_siemens", files=_as_they_are("ct/thorax_siemens_dicom"), truth=thorax_truth, refusal=_LEVEL_UNKNOWN),
         Case(name="thorax_philips", files=_unpacked("ct/thorax_philips_lidc0314/lower140_slices.tar.xz"), refusal=_LEVEL_UNKNOWN),
         Case(
             name="mixed_study",
@@ -110,16 +125,30 @@ CASES = {
 }
 
 
-def findings_of(case: Case, folder: Path) -> Findings:
+def findings_of(case: Case, folder: Path, reader: str = READERS[-1]) -> Findings:
     """Read the study's files and run the CT workflow over it."""
+    return findings_by_reader(case, folder, (reader,))[reader]
+
+
+def findings_by_reader(case: Case, folder: Path, readers: Sequence[str] = READERS) -> dict[str, Findings]:
+    """Read the study's files once and run the CT workflow over it with every reader."""
     headers, _ = read_headers(find_files([case.files(folder)]))
     (study,) = group_studies(headers).values()
-    return run_workflow("ct", study, WorkflowOptions())
+    return {reader: run_workflow("ct", study, WorkflowOptions(ct=CtOptions(segmenter=reader))) for reader in readers}
 
 
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """Twice the overlap over the sum."""
     return 2 * float((one & other).sum()) / float(one.sum() + other.sum())
+
+
+def best_body(mask: NDArray[np.bool_], findings: Findings) -> tuple[int | None, float]:
+    """The label of the body that overlaps a true one most, listed or not, and their Dice; None without any overlap."""
+    if findings.images is None:
+        return None, 0.0
+    labels = np.unique(findings.images.bodies[mask])
+    found = [(int(label), dice(findings.images.bodies == label, mask)) for label in labels if label]
+    return max(found, key=lambda pair: pair[1], default=(None, 0.0))
 
 
 def true_level(label: int, findings: Findings, truth: Mapping[str, NDArray[np.bool_]]) -> tuple[str | None, float]:

@@ -19,9 +19,9 @@ from inference.findings import Band, Findings, ModelUsed, Outcome, RoiKind, Vert
 from inference.reading import find_files, read_headers
 from inference.volume import Volume
 from tests.paths import real_image
-from tests.real.cases import CASES, findings_of, true_level
+from tests.real.cases import CASES, READERS, findings_of, true_level
 from tests.real.studies import labels_on_volume
-from tests.real.table import rows
+from tests.real.table import reader_rows, rows
 
 pytestmark = pytest.mark.real
 
@@ -233,3 +233,15 @@ def test_the_table_shows_every_level_with_its_reference(measured: FindingsOf) ->
     assert [row[2] for row in table[1:]][-5:] == list(LUMBAR_LEVELS)
     assert [row[5] for row in table[1:]][-5:] == ["111", "113", "108", "110", "114"]
     assert table[0][1] == "result_with_warnings"
+
+
+def test_the_table_shows_the_readers_beside_each_other(measured: FindingsOf) -> None:
+    found = measured("abdomen_native_3mm")
+    table = reader_rows(CASES["abdomen_native_3mm"], dict.fromkeys(READERS, found))
+    assert [row[1] for row in table[1:]] == ["T12", *LUMBAR_LEVELS]
+    for row, level in zip(table[2:], LUMBAR_LEVELS, strict=True):
+        assert row[3] == row[4] == row[5]
+        named, overlap, hu = row[3].split()
+        assert named == level
+        assert float(overlap) >= 0.85
+        assert hu == "/".join(f"{value:.0f}" for value in core_hu(level_of(found, level)))
