@@ -73,9 +73,10 @@ def monitored(values: Mapping[str, float], trained: Mapping[str, float], options
     if options.monitor is None:
         return None
     known = {**trained, **values}
-    if options.monitor not in known:
+    name = options.monitor.removeprefix("val_")  # as the log calls it
+    if name not in known:
         raise TrainingError(f"monitor is {options.monitor}, but there are only {', '.join(sorted(known))}")
-    value = known[options.monitor]
+    value = known[name]
     if not math.isfinite(value):
         raise TrainingError(f"{options.monitor} is {value}: the best epoch cannot be chosen by it")
     return value

@@ -31,9 +31,10 @@ def test_early_stop_keeps_the_best_epoch(tmp_path: Path) -> None:
     assert not fitted.model.training
 
 
-def test_the_largest_value_is_best_where_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["value", "val_value"])
+def test_the_largest_value_is_best_where_asked(tmp_path: Path, name: str) -> None:
     task = QuadraticTask(scripted=(0.1, 0.7, 0.7, 0.5))
-    assert fit(task, LoopOptions(epochs=4, monitor="value", maximise=True), tmp_path, progress=False).best_epoch == 2
+    assert fit(task, LoopOptions(epochs=4, monitor=name, maximise=True), tmp_path, progress=False).best_epoch == 2
 
 
 def test_the_last_epoch_is_kept_where_nothing_is_monitored(tmp_path: Path) -> None:
