@@ -30,8 +30,11 @@ _T_BY_AGE = {
 }
 _T_SD = 1.25
 _CANDIDATES = 96
-_HU_AT_T0, _HU_PER_T = 158.0, 32.0
-"""A first guess of trabecular attenuation at L1; ``density.settle`` replaces it."""
+_GUESS_T = (-4.5, -3.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
+_GUESS_HU = (20.0, 49.0, 79.0, 117.0, 167.0, 222.0, 300.0, 380.0)
+_GUESS_SCALE, _GUESS_PER_SCALE = 0.93, 1.8
+"""A first guess of trabecular attenuation by T-score in a woman of middle size: smaller bones need denser bone for the same areal density.
+``density.settle`` replaces it."""
 
 _FRACTURE_SITES = {"T7": 0.08, "T8": 0.1, "T11": 0.1, "T12": 0.24, "L1": 0.26, "L2": 0.1, "L3": 0.07, "L4": 0.05}
 """Most fractures lie at mid thorax and at the thoracolumbar junction."""
@@ -158,6 +161,7 @@ def _patient(rng: np.random.Generator, seed: int, target: BoneLabel, t_score: fl
     crushed = {level: loss for level, loss in fractures.items() if rng.random() < 0.25}
     wedge = {level: loss for level, loss in fractures.items() if level not in crushed}
     cemented = rng.random() < population.cement_share
+    scale = float(np.clip(rng.normal(0.92 if sex == "F" else 1.0, 0.035) + 0.006 * t_score, 0.82, 1.1))
     curved = rng.random() < population.scoliosis_rate
     scoliosis = float(rng.uniform(8, 16) * rng.choice([-1, 1])) if curved else float(np.clip(rng.normal(0, 2.5), -6, 6))
     focus = rng.random() < population.focus_rate and not (fractures or screws)
@@ -165,8 +169,8 @@ def _patient(rng: np.random.Generator, seed: int, target: BoneLabel, t_score: fl
         seed=seed,
         sex=sex,
         age_years=age,
-        # Bigger people have denser bone in a projection (0.01 of length a T-score); fat goes with load on the spine.
-        body_scale=float(np.clip(rng.normal(0.92 if sex == "F" else 1.0, 0.035) + 0.006 * t_score, 0.82, 1.1)),
+        body_scale=scale,
+        # Bigger people have denser bone in a projection, and weight loads the spine.
         fat_mm=float(np.clip(rng.lognormal(np.log(17 + 1.2 * t_score), 0.4), 6, 40)),
         lordosis_deg=float(np.clip(rng.normal(51, 8), 34, 68)),
         kyphosis_deg=float(np.clip(rng.normal(33 + 0.12 * (age - 50) + 4 * len(fractures), 6), 22, 58)),
@@ -175,7 +179,7 @@ def _patient(rng: np.random.Generator, seed: int, target: BoneLabel, t_score: fl
         roll_deg=float(np.clip(rng.normal(0, 2.5), -7, 7)),
         tilt_deg=float(rng.normal(0, 1.2)),
         yaw_deg=float(rng.normal(0, 1.2)),
-        trabecular_hu=max(_HU_AT_T0 + _HU_PER_T * t_score, 25.0),
+        trabecular_hu=_first_guess_hu(t_score, scale),
         wedge=wedge,
         crush=crushed,
         cement=tuple(list(fractures)[:1]) if cemented else (),
@@ -186,6 +190,10 @@ def _patient(rng: np.random.Generator, seed: int, target: BoneLabel, t_score: fl
         aortic_calcification=float(np.clip(rng.beta(0.8, 3) * (age - 40) / 30, 0, 0.8)) if age > 45 else 0.0,
         hip_prosthesis=bool(age > 55 and rng.random() < population.hip_rate * 1.5),
     )
+
+
+def _first_guess_hu(t_score: float, body_scale: float) -> float:
+    return float(np.interp(t_score, _GUESS_T, _GUESS_HU)) * (1 + _GUESS_PER_SCALE * (_GUESS_SCALE - body_scale))
 
 
 def _fractures(rng: np.random.Generator, rate: float, target: BoneLabel) -> dict[str, float]:

@@ -24,9 +24,9 @@ GRID_MM = 1.5
 """The grid of the truth: that of the simulated densitometers."""
 _MARGIN_MM = 30.0
 _ENOUGH_POINTS = 30
-_LOWEST_HU, _HIGHEST_HU = -60.0, 420.0
+_LOWEST_HU, _HIGHEST_HU = -25.0, 600.0
 _TOLERANCE_T = 0.03
-_HU_PER_T = 40.0
+_HU_PER_T = 48.0
 _MOST_STEPS = 8
 
 
@@ -93,7 +93,7 @@ def settle(patient: PatientParameters, target_t: float, device: str) -> Settled:
     Raises
     ------
     TrainingError
-        No attenuation between -60 and 420 HU gives this T-score, or the device is unknown.
+        No attenuation between -25 and 600 HU gives this T-score, or the device is unknown.
     """
     if device not in DEVICES:
         raise TrainingError(f"no densitometer {device!r}; known: {', '.join(DEVICES)}")

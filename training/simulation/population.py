@@ -57,7 +57,7 @@ class Population:
 
     t_mean: float = -0.9
     t_sd: float = 1.4
-    t_range: tuple[float, float] = (-4.3, 3.0)
+    t_range: tuple[float, float] = (-4.3, 2.3)
     female_share: float = 0.62
     age_mean: float = 62.0
     age_sd: float = 13.0
