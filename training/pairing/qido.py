@@ -69,11 +69,11 @@ class QidoArchive:
             self._client = DICOMwebClient(url=url.rstrip("/"), headers=dict(headers), timeout=timeout_s)
         except (ValueError, AttributeError, TypeError):
             raise TrainingError(f"--qido {url}: write the service's root, such as http://127.0.0.1:8042/dicom-web.") from None
-        self._client.set_http_retry_params(retry=True, max_attempts=3, wait_exponential_multiplier=500)
+        self._client.set_http_retry_params(retry=True, max_attempts=3, wait_exponential_multiplier=250)
 
-    def studies(self, modality: str, window: Window, patient_id: str) -> Answer:
-        """Studies by modality and date."""
-        filters = {"ModalitiesInStudy": modality, "StudyDate": window.study_date}
+    def studies(self, window: Window, patient_id: str) -> Answer:
+        """Studies by date."""
+        filters = {"StudyDate": window.study_date}
         if window.study_time:
             filters["StudyTime"] = window.study_time
         if patient_id:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 
 from pydicom import Dataset
 from pydicom.uid import ComputedRadiographyImageStorage, CTImageStorage, DigitalXRayImageStorageForPresentation
@@ -20,7 +21,7 @@ from training.pairing.reasons import PairReason, Why
 from training.pairing.records import ImageKind, ImageStudy, Person, parse_day, sex_of
 from training.pairing.studies import FILM_MODALITIES, ImageOptions, Seen, image_studies, is_dxa, names_dxa
 
-MODALITIES = {ImageKind.CT: ("CT",), ImageKind.CXR: ("CR", "DX")}
+MODALITIES = {ImageKind.CT: frozenset({"CT"}), ImageKind.CXR: FILM_MODALITIES}
 _CLASSES = {"CT": CTImageStorage, "CR": ComputedRadiographyImageStorage, "DX": DigitalXRayImageStorageForPresentation}
 _WILDCARDS = re.compile(r"[*?\\]")
 
@@ -82,71 +83,67 @@ def remote_studies(archive: Archive, request: Request, journal: Journal, progres
     TrainingError
         It will never answer this, or a Patient ID holds a wildcard.
     """
-    asker = _Asker(archive=archive, journal=journal)
-    kinds: dict[str, set[ImageKind]] = {}
+    asker = _Asker(archive=archive, journal=journal, uncertain=[])
     studies: dict[str, Dataset] = {}
-    uncertain: list[str] = []
     queries = _queries(request)
-    for done, (kind, modality, patient_id, window) in enumerate(queries, start=1):
-        found = find_studies(lambda part, m=modality, p=patient_id: asker.studies(m, part, p), [window], request.result_limit)  # type: ignore[misc]
-        uncertain.extend(f"{modality} {text}" for text in found.uncertain)
-        for uid, study in found.studies.items():
-            if _holds(study, modality):
-                studies[uid] = study
-                kinds.setdefault(uid, set()).add(kind)
+    for done, (patient_id, window) in enumerate(queries, start=1):
+        found = find_studies(partial(asker.studies, patient_id), [window], request.result_limit)
+        asker.uncertain.extend(found.uncertain)
+        studies.update({uid: study for uid, study in found.studies.items() if _kinds(study, request.images.kinds)})
         progress("asking for studies", done, len(queries))
     images: list[ImageStudy] = []
     for done, uid in enumerate(sorted(studies), start=1):
-        images.extend(_of_study(asker, studies[uid], kinds[uid], request))
+        images.extend(_of_study(asker, studies[uid], request))
         progress("looking into studies", done, len(studies))
-    return RemoteStudies(images=tuple(images), studies=len(studies), uncertain=tuple(uncertain))
+    return RemoteStudies(images=tuple(images), studies=len(studies), uncertain=tuple(asker.uncertain))
 
 
-def _queries(request: Request) -> list[tuple[ImageKind, str, str, Window]]:
-    """Every question on the study level: modality by modality, and by month or by patient."""
+def _queries(request: Request) -> list[tuple[str, Window]]:
+    """Every question on the study level: by month, or by patient."""
     if not request.patients:
         return []
-    asked: list[tuple[str, Window]]
-    if request.by_patient:
-        for patient in request.patients:
-            if _WILDCARDS.search(patient.patient_id):
-                raise TrainingError(
-                    f"The Patient ID {patient.patient_id!r} holds a wildcard (* ? \\) and cannot be asked for; use --by dates."
-                )
-        asked = [(patient.patient_id, Window(first=patient.first, last=patient.last)) for patient in request.patients]
-    else:
+    if not request.by_patient:
         first, last = min(one.first for one in request.patients), max(one.last for one in request.patients)
-        asked = [("", window) for window in months_between(first, last)]
-    return [
-        (kind, modality, patient_id, window)
-        for kind in ImageKind
-        if kind in request.images.kinds
-        for modality in MODALITIES[kind]
-        for patient_id, window in asked
-    ]
+        return [("", window) for window in months_between(first, last)]
+    for patient in request.patients:
+        if _WILDCARDS.search(patient.patient_id):
+            raise TrainingError(f"The Patient ID {patient.patient_id!r} holds a wildcard (* ? \\) and cannot be asked for; use --by dates.")
+    return [(patient.patient_id, Window(first=patient.first, last=patient.last)) for patient in request.patients]
 
 
-def _holds(study: Dataset, modality: str) -> bool:
-    """Whether the study holds the modality, as far as the server says; some ignore the key and answer with everything."""
-    said = text_of(study, "ModalitiesInStudy").split("\\")
-    return said == [""] or modality in said
+def _kinds(study: Dataset, wanted: frozenset[ImageKind]) -> frozenset[ImageKind]:
+    """What the study may hold, as far as Modalities in Study says; where the server leaves it empty, any of what is wanted."""
+    said = set(text_of(study, "ModalitiesInStudy").split("\\")) - {""}
+    kinds = frozenset(kind for kind in wanted if not said or said & MODALITIES[kind])
+    return kinds - {ImageKind.CXR} if names_dxa(text_of(study, "StudyDescription")) else kinds
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Asker:
-    """The archive, asked once for each thing: what it answered is in the journal."""
+    """The archive, asked once for each thing: what it answered is in the journal. ``uncertain`` collects where it may have told less."""
 
     archive: Archive
     journal: Journal
+    uncertain: list[str]
 
-    def studies(self, modality: str, window: Window, patient_id: str) -> Answer:
-        return self._ask(f"studies|{modality}|{window}|{patient_id}", lambda: self.archive.studies(modality, window, patient_id))
+    def studies(self, patient_id: str, window: Window) -> Answer:
+        return self._ask(f"studies|{window}|{patient_id}", lambda: self.archive.studies(window, patient_id))
 
     def series(self, study: Dataset) -> Answer:
-        return self._ask(f"series|{text_of(study, 'StudyInstanceUID')}", lambda: self.archive.series(study))
+        uid = text_of(study, "StudyInstanceUID")
+        answer = self._ask(f"series|{uid}", lambda: self.archive.series(study))
+        self._count(answer, integer_of(study, "NumberOfStudyRelatedSeries"), f"study {uid}")
+        return answer
 
     def instances(self, study: Dataset, series: Dataset) -> Answer:
-        return self._ask(f"instances|{text_of(series, 'SeriesInstanceUID')}", lambda: self.archive.instances(study, series))
+        uid = text_of(series, "SeriesInstanceUID")
+        answer = self._ask(f"instances|{uid}", lambda: self.archive.instances(study, series))
+        self._count(answer, integer_of(series, "NumberOfSeriesRelatedInstances"), f"series {uid}")
+        return answer
+
+    def _count(self, answer: Answer, expected: int | None, what: str) -> None:
+        if answer.cut or len(answer.rows) < (expected or 0):
+            self.uncertain.append(what)
 
     def _ask(self, key: str, ask: Callable[[], Answer]) -> Answer:
         key = f"{self.archive.name}|{key}"
@@ -160,20 +157,18 @@ class _Asker:
             return Answer(rows=tuple(Dataset.from_json(row) for row in known["rows"]), cut=known["cut"])
 
 
-def _of_study(asker: _Asker, study: Dataset, kinds: set[ImageKind], request: Request) -> list[ImageStudy]:
+def _of_study(asker: _Asker, study: Dataset, request: Request) -> list[ImageStudy]:
     day = parse_day(text_of(study, "StudyDate"))
-    if names_dxa(text_of(study, "StudyDescription")):
-        kinds = kinds - {ImageKind.CXR}
-    plain = [_plain(study, kind, day) for kind in ImageKind if kind in kinds]
+    kinds = _kinds(study, request.images.kinds)
+    certain = bool(text_of(study, "ModalitiesInStudy"))
     if not request.wanted(text_of(study, "PatientID"), day):
-        return plain
+        return [_plain(study, kind, day) for kind in ImageKind if kind in kinds] if certain else []
     series = [_merged(study, one) for one in asker.series(study).rows]
     found: list[ImageStudy] = []
-    for known in plain:
-        if known.kind is ImageKind.CT:
-            found.extend(_ct(asker, study, series, known, request))
-        else:
-            found.extend(_films(asker, study, series, known, request))
+    for kind, of_kind in ((ImageKind.CT, _ct), (ImageKind.CXR, _films)):
+        held = [one for one in series if text_of(one, "Modality") in MODALITIES[kind]]
+        if kind in kinds and (held or certain):
+            found.extend(of_kind(asker, study, held, _plain(study, kind, day), request))
     return found
 
 
@@ -197,10 +192,7 @@ def _ct(asker: _Asker, study: Dataset, series: Sequence[Dataset], known: ImageSt
     usable: list[Dataset] = []
     reasons: list[Why] = []
     for one in series:
-        header = _standing_for(one)
-        if header is None or header.modality != "CT":
-            continue
-        why = why_no_ct_series(header, integer_of(one, "NumberOfSeriesRelatedInstances"))
+        why = why_no_ct_series(_standing_for(one), integer_of(one, "NumberOfSeriesRelatedInstances"))
         if why is None:
             usable.append(one)
         else:
@@ -232,9 +224,8 @@ def why_no_ct_series(header: InstanceHeader, instances: int | None) -> Why | Non
 
 def _films(asker: _Asker, study: Dataset, series: Sequence[Dataset], known: ImageStudy, request: Request) -> list[ImageStudy]:
     """The radiographs of a study, instance by instance: view and presentation are attributes of instances."""
-    headers = [(one, _standing_for(one)) for one in series]
-    films = [one for one, header in headers if header is not None and header.modality in FILM_MODALITIES and not is_dxa(header)]
-    if not films:
+    films = [one for one in series if not is_dxa(_standing_for(one))]
+    if series and not films:
         return []  # a DXA that was sent as CR
     seen = [one for row in films for one in _instances(asker, study, row)]
     if not seen:
@@ -266,18 +257,18 @@ def _instances(asker: _Asker, study: Dataset, series: Dataset) -> list[Seen]:
     return found
 
 
-def _standing_for(series: Dataset) -> InstanceHeader | None:
-    """A header of what all instances of a series share, for checks that go by words."""
+def _standing_for(series: Dataset) -> InstanceHeader:
+    """A header of what all instances of a CT or film series share, for checks that go by words."""
     stand_in = Dataset()
-    stand_in.SOPInstanceUID = text_of(series, "SeriesInstanceUID")
-    return _header(_merged(stand_in, series))
+    stand_in.SOPInstanceUID = text_of(series, "SeriesInstanceUID") or "2.25.0"
+    stand_in.SOPClassUID = _CLASSES[text_of(series, "Modality")]
+    return header_of(_merged(series, stand_in))
 
 
 def _header(row: Dataset) -> InstanceHeader | None:
-    if "SOPClassUID" not in row or not text_of(row, "SOPClassUID"):
-        modality = text_of(row, "Modality")
-        if modality in _CLASSES:
-            row.SOPClassUID = _CLASSES[modality]
+    """The header of an instance; the usual SOP class of its modality where the server gives none."""
+    if not text_of(row, "SOPClassUID"):
+        row.SOPClassUID = _CLASSES[text_of(row, "Modality")]
     try:
         return header_of(row)
     except Refusal:

@@ -189,7 +189,7 @@ def run(gathered: Gathered, pairing: PairingOptions, target: Target) -> Paired:
     candidates = pair(gathered.images, gathered.exams, pairing)
     names = names_for(candidates, pairing.ids, target.pseudonyms)
     flow = flow_of(candidates, [names.key(candidate.person) for candidate in candidates], pairing.months)
-    notices = (*gathered.notices, *_merged_notices(gathered, pairing), *(() if target.links else _folder_notices(gathered, candidates)))
+    notices = (*gathered.notices, *_merged_notices(gathered, pairing))
     for suffix in TableFormat:
         (target.out / f"manifest.{suffix}").unlink(missing_ok=True)
     report = target.out / "pairs-report.csv"
@@ -198,14 +198,20 @@ def run(gathered: Gathered, pairing: PairingOptions, target: Target) -> Paired:
     pairs = [candidate for candidate in candidates if candidate.paired]
     manifest = None
     if pairs:
-        rows = [manifest_row(candidate, names, path) for candidate, path in zip(pairs, _placed(pairs, names, target), strict=True)]
+        rows = [
+            manifest_row(candidate, names, path)
+            for candidate, path in zip(pairs, _placed(pairs, names, target, _shared_folders(gathered)), strict=True)
+        ]
         manifest = target.out / f"manifest.{target.table_format}"
         write_manifest(rows, manifest)
     return Paired(candidates=candidates, flow=flow, notices=notices, manifest=manifest, report=report)
 
 
-def _placed(pairs: Sequence[Candidate], names: Names, target: Target) -> list[Path]:
-    """The path of each pair's images, which are linked or listed for retrieval on the way."""
+def _placed(pairs: Sequence[Candidate], names: Names, target: Target, shared: frozenset[Path]) -> list[Path]:
+    """The path of each pair's images, which are linked or listed for retrieval on the way.
+
+    A series that shares its folder with another study is linked in any case: a manifest's folder must be of one patient.
+    """
     images = {(one.kind, one.study_instance_uid): one for candidate in pairs if (one := candidate.image) is not None}
     paths: dict[object, Path] = {}
     remote = []
@@ -214,7 +220,7 @@ def _placed(pairs: Sequence[Candidate], names: Names, target: Target) -> list[Pa
         if not image.paths:
             remote.append(image)
             paths[key] = place
-        elif target.links:
+        elif target.links or (len(image.paths) > 1 and common_path(image.paths) in shared):
             link_images(image, place)
             paths[key] = place
         else:
@@ -236,19 +242,14 @@ def _merged_notices(gathered: Gathered, pairing: PairingOptions) -> list[str]:
     return notices
 
 
-def _folder_notices(gathered: Gathered, candidates: Sequence[Candidate]) -> list[str]:
-    """Whether a folder that the manifest names holds images of other studies as well."""
+def _shared_folders(gathered: Gathered) -> frozenset[Path]:
+    """Folders below which files of several image studies lie."""
     holds: dict[Path, set[str]] = {}
     for image in gathered.images:
-        for path in image.paths:
-            holds.setdefault(path.absolute().parent, set()).add(image.study_instance_uid)
-    named = {common_path(one.image.paths) for one in candidates if one.paired and one.image is not None and len(one.image.paths) > 1}
-    mixed = sum(len(holds.get(folder, set())) != 1 for folder in named)
-    return (
-        [f"{mixed} folders of the manifest hold several studies; series_uid tells which is meant, or make folders with --links"]
-        if mixed
-        else []
-    )
+        for folder in {path.absolute().parent for path in image.paths}:
+            for above in (folder, *folder.parents):
+                holds.setdefault(above, set()).add(image.study_instance_uid)
+    return frozenset(folder for folder, studies in holds.items() if len(studies) > 1)
 
 
 def _summary(gathered: Gathered, pairing: PairingOptions, flow: Flow, notices: Sequence[str], target: Target) -> dict[str, object]:
