@@ -10,6 +10,7 @@ from torch import nn
 
 from training.loop import checkpoint, journal
 from training.loop.bar import TrainingBar
+from training.loop.files import held
 from training.loop.interruption import Interruption
 from training.loop.options import LoopOptions
 from training.loop.progress import Ending, ending
@@ -62,13 +63,18 @@ def fit(task: Task, options: LoopOptions, out: Path, *, resume: bool = True, pro
     TrainingInterrupted
         SIGINT or SIGTERM came; the run is saved, and the same call goes on.
     TrainingError
-        A loss that is not finite, a value to monitor that is not given, a checkpoint that is damaged or of other options.
+        A loss that is not finite, a value to monitor that is not given, a checkpoint that is damaged or of other options, another process
+        in the same folder, a full disk.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        for old in (out / checkpoint.FILE, out / journal.FILE, *out.glob("weights-epoch-*.safetensors")):
-            old.unlink(missing_ok=True)
-    run = Run(task, options, out)
+    with held(out):
+        if not resume:
+            for old in (out / checkpoint.FILE, out / journal.FILE, *out.glob("weights-epoch-*.safetensors")):
+                old.unlink(missing_ok=True)
+        return _train(Run(task, options, out), progress=progress)
+
+
+def _train(run: Run, *, progress: bool) -> Fitted:
+    options, out = run.options, run.out
     because = ending(run.progress, options)
     with (
         closing(journal.open_journal(options.log, out, run.progress.history)) as log,

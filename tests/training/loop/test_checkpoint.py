@@ -1,5 +1,6 @@
 """Checkpoints that are damaged, foreign, or would run code when unpickled."""
 
+import errno
 import os
 import pickle
 import random
@@ -15,7 +16,7 @@ from tests.training.loop.tasks import NoisyTask
 from training.errors import TrainingError
 from training.loop import LoopOptions, fit
 from training.loop.checkpoint import FILE, load_checkpoint, load_weights
-from training.loop.files import write_atomically
+from training.loop.files import held, write_atomically
 from training.loop.randomness import derived_seed, random_state, restore_random_state, seed_everything
 
 pytestmark = pytest.mark.unit
@@ -93,13 +94,25 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     write_atomically(path, b"old")
 
     def full(_descriptor: int) -> None:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\)"):
         write_atomically(path, b"new and longer")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with held(tmp_path), pytest.raises(TrainingError, match="another process trains in"):
+        fit(NoisyTask(), LoopOptions(epochs=1), tmp_path, progress=False)
+    fit(NoisyTask(), LoopOptions(epochs=1), tmp_path, progress=False)
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match="cannot be used as the folder of a run"):
+        fit(NoisyTask(), LoopOptions(epochs=1), tmp_path / "file", progress=False)
 
 
 def test_generators_go_on_where_they_were() -> None:
