@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +55,9 @@ class AnatomyCase:
             The file is cut off or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
                 return cls(hu=data["hu"], structures=data["structures"], spacing_mm=float(data["spacing_mm"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, AttributeError, BadZipFile) as error:
             raise TrainingError(f"{path} is no case of the anatomy pool ({error}); delete it, and it is painted again") from error
 
 

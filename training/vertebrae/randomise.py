@@ -30,7 +30,7 @@ class Randomisation:
     scale
         Range of magnification.
     bends_mm
-        Smooth displacements: distance of the knots, and the largest standard deviation.
+        Smooth displacements: distance of the knots, and their largest standard deviation (:func:`bend`).
     noise_sd_hu
         Range of the noise's standard deviation.
     """
@@ -86,7 +86,10 @@ def _place(case: AnatomyCase, shape: Shape, spacing_mm: float, options: Randomis
 
 
 def bend(shape: Shape, step: float, sd: float, rng: np.random.Generator) -> Floats:
-    """(3, z, y, x) smooth displacement of standard deviation ``sd``, from knots ``step`` voxels apart: no shape is ever drawn twice."""
+    """(3, z, y, x) smooth displacement, a cubic B-spline over knots ``step`` voxels apart; no shape is ever drawn twice.
+
+    ``sd`` is the knots' standard deviation; the spline averages them, so that the field's own is about a third of it.
+    """
     along_z, along_y, along_x = (_knot_weights(size, step, float(rng.uniform())) for size in shape)
     knots = rng.standard_normal((3, along_z.shape[1], along_y.shape[1], along_x.shape[1])).astype(np.float32) * np.float32(sd)
     return np.asarray(np.einsum("nabc,za,yb,xc->nzyx", knots, along_z, along_y, along_x, optimize=True), dtype=np.float32)
