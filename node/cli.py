@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from inference import __version__
-from node import logs, research
+from node import bundles_cli, logs, research
 from node.config import Config
 from node.config_file import find_config, load_config
 from node.console import plain, print_decision, print_deliveries, print_report, print_studies, print_study
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check config.yaml, or print its JSON Schema.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(bundles_cli.app, name="bundles")
 research.mount(app)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="config.yaml; ./config.yaml or the shipped one when absent.")]
@@ -66,12 +67,17 @@ def process(
         str | None,
         typer.Option(help="Another segmenter than the configured one: classical, network, or both (the network as second reader)."),
     ] = None,
+    allow_simulated: Annotated[
+        bool, typer.Option("--allow-simulated", help="Let a model measure that was trained on simulated patients or anatomy.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Process studies from disk: decision, findings, SEG, SR, text report and the page's PNG. Exit code: 0 result, 3 refused."""
     from node.offline import find_studies, process_studies  # SimpleITK and highdicom load only here
 
     settings = _with_segmenter(_config(config), segmenter)
+    if allow_simulated:
+        settings = settings.model_copy(update={"bundles": settings.bundles.model_copy(update={"allow_simulated": True})})
     with _progress() as progress:
         task = progress.add_task("reading", total=None)
         found = find_studies(paths)

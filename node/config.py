@@ -193,6 +193,22 @@ class Workflows(Section):
     ct: CtWorkflow = CtWorkflow()
 
 
+BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
+
+
+class Bundles(Section):
+    """The models of the site, beside those that come with Osteon."""
+
+    folder: Path = Field(Path("data/bundles"), description="Where osteon bundles install puts them. Relative to the folder of config.yaml.")
+    allow_simulated: bool = Field(
+        False, description="Let a model measure that was trained on simulated patients or anatomy. Every result says so."
+    )
+    pinned: dict[BundleName, Sha256] = Field(
+        default_factory=dict, description="SHA-256 by name, as osteon bundles list prints it: no other bundle of that name runs."
+    )
+
+
 class Logging(Section):
     """What is logged, to stderr."""
 
@@ -222,6 +238,7 @@ class Config(Section):
     destinations: Annotated[tuple[Destination, ...], AfterValidator(_unique_names)] = ()
     worker: Worker = Worker()
     workflows: Workflows = Workflows()
+    bundles: Bundles = Bundles()
     logging: Logging = Logging()
 
     @model_validator(mode="after")
@@ -250,6 +267,6 @@ class Config(Section):
 
     @property
     def sha256(self) -> str:
-        """Hash of everything that can change a number or a decision: routes and workflows, not ports and paths."""
-        text = self.model_dump_json(include={"routes": True, "workflows": True})
+        """Hash of everything that can change a number or a decision: routes, workflows and which models may run, not ports and paths."""
+        text = self.model_dump_json(include={"routes": True, "workflows": True, "bundles": {"allow_simulated", "pinned"}})
         return hashlib.sha256(text.encode()).hexdigest()

@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r"^\$\{(env|file):([^}]+)\}$")
 
 
 def load_config(path: Path) -> Config:
-    """Read and validate a configuration file. Relative storage paths become relative to the file's folder.
+    """Read and validate a configuration file. Relative paths become relative to the file's folder.
 
     Raises
     ------
@@ -167,7 +167,8 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     resolved = storage.model_copy(
         update={"spool": folder / storage.spool, "results": folder / storage.results, "ledger": type(storage.ledger)(ledger)}
     )
-    return config.model_copy(update={"storage": resolved})
+    bundles = config.bundles.model_copy(update={"folder": folder / config.bundles.folder})
+    return config.model_copy(update={"storage": resolved, "bundles": bundles})
 
 
 def find_config() -> Path:

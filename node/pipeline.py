@@ -64,6 +64,7 @@ def ct_options(config: Config) -> CtOptions:
     ct = config.workflows.ct
     return CtOptions(
         segmenter=ct.segmenter,
+        allow_simulated=config.bundles.allow_simulated,
         roi=RoiKind(ct.roi),
         core_erosion_mm=ct.core_erosion_mm,
         high_sensitivity=Threshold(name="high sensitivity", hu=ct.high_sensitivity.hu, source=ct.high_sensitivity.source),

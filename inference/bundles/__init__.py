@@ -8,14 +8,17 @@ from inference.bundles.bundle import Bundle, load_bundle, shipped_bundle, shippe
 from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError
 from inference.bundles.metadata import BundleMetadata, Kind, Metric, NetworkInput, Normalisation, OsteonMetadata, TrainedOn, TrainingSummary
 from inference.bundles.network import check_signature, load_network
+from inference.bundles.source import BundleEntry, BundleSource, why_not_allowed
 
 __all__ = [
     "ARCHITECTURES",
     "Bundle",
+    "BundleEntry",
     "BundleError",
     "BundleMetadata",
     "BundleNotAllowedError",
     "BundleNotFoundError",
+    "BundleSource",
     "Kind",
     "Metric",
     "NetworkDefinition",
@@ -29,4 +32,5 @@ __all__ = [
     "load_network",
     "shipped_bundle",
     "shipped_names",
+    "why_not_allowed",
 ]
