@@ -83,7 +83,7 @@ def find_chain(prediction: Prediction) -> NDArray[np.bool_]:
         raise Refusal(ReasonCode.SPINE_NOT_FOUND, "the network sees no chain of vertebral bodies and discs")
     taken = {int(sizes.argmax())}
     waiting = {int(label) for label in np.flatnonzero(sizes >= MIN_PART_ML)} - taken
-    centres = {label: np.argwhere(labels == label) * prediction.spacing_mm for label in taken | waiting}
+    centres: dict[int, Points] = {label: np.argwhere(labels == label) * np.float64(prediction.spacing_mm) for label in taken | waiting}
     while waiting:
         joined = np.concatenate([centres[label] for label in taken])
         nearest = min(waiting, key=lambda label: _gap_mm(joined, centres[label]))
@@ -202,7 +202,7 @@ def find_column(prediction: Prediction) -> NetworkColumn:
     chain = find_chain(prediction)
     line = find_line(prediction, chain)
     voxels = np.argwhere(chain)
-    along = positions(line, voxels * prediction.spacing_mm)
+    along = positions(line, voxels.astype(np.float64) * prediction.spacing_mm)
     is_disc = prediction.structures[chain] == DISC
     discs = find_discs(along, is_disc, len(line.points_mm))
     if not discs:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundles import Bundle, load_network, shipped_bundle
+from inference.bundles import Bundle, BundleError, load_network, shipped_bundle
 from inference.ct.segmentation.base import Segmentation, VertebralBody
 from inference.ct.segmentation.grid import Frame, Points, check_intensity_scale, frame_of, resample
 from inference.ct.segmentation.levels import Naming, name_levels
@@ -64,11 +64,17 @@ class NetworkSegmenter:
         network_input = self.bundle.metadata.osteon.input
         grid = resample(frame.view(volume.hu), frame.spacing_mm, network_input.spacing_mm[0])
         check_intensity_scale(grid)
-        prediction = predict(self.network, grid, network_input.window_hu)
+        prediction = predict(self.network, grid, self._window_hu())
         column = find_column(prediction)
         anchors = find_anchors(prediction, column)
         lowest = 0 if anchors.sacrum.disc is None else anchors.sacrum.disc + 1
         return self._assemble(volume, frame, prediction, column, name_levels(anchors), lowest)
+
+    def _window_hu(self) -> tuple[float, float]:
+        window = self.bundle.metadata.osteon.input.window_hu
+        if window is None:
+            raise BundleError(f"the bundle {self.bundle.name} names no window of attenuation: it is no segmenter of CT")
+        return window
 
     def _assemble(
         self, volume: Volume, frame: Frame, prediction: Prediction, column: NetworkColumn, naming: Naming, lowest: int
