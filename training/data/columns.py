@@ -45,6 +45,12 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 """Spellings of each column after :func:`fold`, the plainest first: where two headers fit, the earlier spelling wins."""
 
+LONG_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "level": _spellings("level region roi vertebra vertebrallevel wirbel messregion messort"),
+    "bmd": _spellings("bmd kmd bonemineraldensity knochendichte density"),
+}
+"""Columns of a table with one row a level, and their spellings; see :mod:`training.data.long`."""
+
 _UNITS = re.compile(r"(?<![a-z])(mg|g)\s*(?:/|_|\s|per)?\s*(cm|ccm)[\s_^]*(2|3|)(?![a-z0-9])")
 _LEVEL = re.compile(r"(?<![a-z])([tl])[\s_]*(\d{1,2})(?!\d)")
 _REGION = re.compile(r"(?<![a-z])l[\s_]*1[\s_]*(?:-|–|to|bis)?[\s_]*l?[\s_]*4(?!\d)")
@@ -105,6 +111,31 @@ def recognise(header: str) -> Column | None:
     return _recognise_value(text, unit)
 
 
+def named_level(text: str) -> str | None:
+    """The level (``L1`` ... ``L1-L4``) that a cell names, or None: another region, several levels, or none."""
+    written = _with_letters(fold(text))
+    return None if _ELSEWHERE.search(written) else _level_in(written)
+
+
+def _recognise_long(header: str) -> Column | None:
+    """A column that only a table with one row a level has."""
+    unit, text = _split_unit(fold(header))
+    key = re.sub(r"[^a-z0-9]", "", text)
+    for name, spellings in LONG_COLUMNS.items():
+        if key in spellings:
+            return Column(name=name, rank=spellings.index(key), unit=_bmd_unit(unit))
+    return None
+
+
+def _with_letters(text: str) -> str:
+    """Th12 and BWK 12 as t12, LWK 1 and lumbar 1 as l1."""
+    return re.sub(r"lwk|lumbar|lendenwirbel", "l", re.sub(r"bwk|th(?=\s?\d)|thoracic", "t", text))
+
+
+def _bmd_unit(unit: str | None) -> BmdUnit | None:
+    return BmdUnit(unit) if unit in tuple(BmdUnit) else None
+
+
 def _split_unit(text: str) -> tuple[str | None, str]:
     """The unit that a folded header states (``mg/cm2``, ``g/cm3`` ...) and the rest of it."""
     found = _UNITS.search(text)
@@ -116,7 +147,7 @@ def _split_unit(text: str) -> tuple[str | None, str]:
 
 def _recognise_value(text: str, unit: str | None) -> Column | None:
     """A BMD or T-score of one level or of L1 to L4."""
-    text = re.sub(r"lwk|lumbar|lendenwirbel", "l", re.sub(r"bwk|th(?=\s?\d)|thoracic", "t", text))
+    text = _with_letters(text)
     if _ELSEWHERE.search(text) or _NOT_DENSITY.search(text) or (unit is not None and unit.endswith("3")):
         return None
     is_t_score = _T_SCORE.search(text) is not None
@@ -127,7 +158,7 @@ def _recognise_value(text: str, unit: str | None) -> Column | None:
         return Column(name=t_score_column(level), rank=1)
     if unit is None and not _BMD.search(text):
         return None
-    return Column(name=bmd_column(level), rank=1, unit=BmdUnit(unit) if unit is not None else None)
+    return Column(name=bmd_column(level), rank=1, unit=_bmd_unit(unit))
 
 
 def _level_in(text: str) -> str | None:
@@ -163,13 +194,17 @@ class Matched:
     rivals: Mapping[str, tuple[str, ...]]
 
 
-def match_columns(headers: Sequence[str], stated: Mapping[str, str]) -> Matched:
-    """Recognise the headers of a table. ``stated`` (column to header) goes before any recognition."""
+def match_columns(headers: Sequence[str], stated: Mapping[str, str], *, long: bool = False) -> Matched:
+    """Recognise the headers of a table. ``stated`` (column to header) goes before any recognition.
+
+    ``long`` looks for the columns of a table with one row a level, too.
+    """
     taken = {fold(header): name for name, header in stated.items()}
     candidates: dict[str, list[tuple[int, int, BmdUnit | None]]] = {}
     for index, header in enumerate(headers):
         name = taken.get(fold(header))
-        column = Column(name=name, rank=-1, unit=_stated_unit(header)) if name is not None else recognise(header)
+        column = Column(name=name, rank=-1, unit=_bmd_unit(_split_unit(fold(header))[0])) if name is not None else recognise(header)
+        column = column or (_recognise_long(header) if long else None)
         if column is not None and (name is not None or column.name not in stated):
             candidates.setdefault(column.name, []).append((column.rank, index, column.unit))
     positions, units, rivals = {}, {}, {}
@@ -183,8 +218,3 @@ def match_columns(headers: Sequence[str], stated: Mapping[str, str]) -> Matched:
             units[name] = unit
     unused = tuple(header for index, header in enumerate(headers) if index not in positions.values() and header.strip())
     return Matched(positions=positions, units=units, unused=unused, rivals=rivals)
-
-
-def _stated_unit(header: str) -> BmdUnit | None:
-    unit, _ = _split_unit(fold(header))
-    return BmdUnit(unit) if unit in tuple(BmdUnit) else None

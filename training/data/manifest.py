@@ -10,6 +10,7 @@ from typing import Any
 from training.data.checks import check_rows
 from training.data.columns import COLUMNS
 from training.data.files import replace_file
+from training.data.long import widen
 from training.data.options import ReadOptions, load_read_options
 from training.data.parse import parse_table
 from training.data.problems import ManifestError, Problem
@@ -41,7 +42,7 @@ _DATES = ("study_date", "dxa_date")
 def read_manifest(
     path: Path, options: ReadOptions | None = None, *, required: Sequence[str] = REQUIRED, check_paths: bool = True
 ) -> Manifest:
-    """Read a CSV or Parquet table, ours or exported by a hospital.
+    """Read a CSV or Parquet table, ours or exported by a hospital, with one row a study or one row a level.
 
     Parameters
     ----------
@@ -59,6 +60,7 @@ def read_manifest(
     """
     stated = options if options is not None else ReadOptions()
     table = read_table(path, delimiter=stated.delimiter, encoding=stated.encoding)
+    table, stated = widen(path, table, stated)
     rows, notices = parse_table(path, table, stated, required)
     rows, found = check_rows(path, rows, keep_conflicting_labels=stated.keep_conflicting_labels, check_paths=check_paths)
     return Manifest(rows=rows, folder=path.absolute().parent, notices=(*table.notices, *notices, *found))

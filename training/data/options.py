@@ -8,14 +8,14 @@ from typing import Annotated
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from training.data.columns import COLUMNS, BmdUnit
+from training.data.columns import COLUMNS, LONG_COLUMNS, BmdUnit
 from training.data.labels import BoneLabel
 from training.data.problems import ManifestError, Problem
 from training.data.values import DateOrder, Modality, Sex
 
 
 def _known_column(name: str) -> str:
-    if name not in COLUMNS:
+    if name not in (*COLUMNS, *LONG_COLUMNS):
         raise ValueError(f"no column of a manifest; known: {', '.join(COLUMNS[:16])}, bmd_L1_g_cm2 ..., t_score_L1 ...")
     return name
 
@@ -50,7 +50,8 @@ class ReadOptions(BaseModel):
     Attributes
     ----------
     columns
-        Manifest column to the header that holds it: ``{patient_id: "Fall-Nr."}``.
+        Manifest column to the header that holds it: ``{patient_id: "Fall-Nr."}``. For a table with one row a level also ``level``
+        and ``bmd``.
     modality
         Of every row, for a table without such a column (a list of DXA results).
     delimiter, encoding, decimal, date_order

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.data.made import read, write
+from training.data.columns import BmdUnit
 from training.data.labels import LABELS, BoneLabel
 from training.data.manifest import (
     ManifestError,
@@ -248,3 +249,37 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     write(tmp_path, "x", "file")
     with pytest.raises(ManifestError, match="cannot be written"):
         write_manifest([], tmp_path / "file" / "m.csv")
+
+
+LONG = (
+    "Patient ID,Scan Date,Region,BMD (mg/cm2),T-score,Area (cm2),Scanner\n"
+    "1,2024-01-02,L1,987,-0.4,12.1,Horizon\n"
+    "1,2024-01-02,L2,1012,-0.2,12.3,Horizon\n"
+    "1,2024-01-02,L1 - L4,1001,-1.1,50.0,Horizon\n"
+    "1,2024-01-02,Neck,700,-2.6,5.1,Horizon\n"
+    "1,2025-01-02,LWK 1,950,,12.1,Horizon\n"
+)
+
+
+def test_one_row_a_level(tmp_path: Path) -> None:
+    manifest = read(write(tmp_path, LONG))
+    first, second = manifest.rows
+    assert first.bmd_g_cm2 == {"L1": 0.987, "L2": 1.012, "L1-L4": 1.001}
+    assert first.t_scores == {"L1": -0.4, "L2": -0.2, "L1-L4": -1.1}
+    assert (first.label, first.t_score) == (BoneLabel.OSTEOPENIA, None)  # of L1-L4; the neck is another site
+    assert (second.study_date, second.bmd_g_cm2, second.label, second.number) == (date(2025, 1, 2), {"L1": 0.95}, None, 6)
+    assert "one row a level: 5 rows became 2" in manifest.notices
+    assert "regions that are no level of the spine were left out: 'Neck' (1)" in manifest.notices
+    assert "columns that were not used: 'Area (cm2)', 'Scanner'" in manifest.notices
+
+
+def test_one_row_a_level_with_stated_columns(tmp_path: Path) -> None:
+    text = LONG.replace("Region", "Where").replace("BMD (mg/cm2)", "Value").replace("T-score", "T")
+    stated = ReadOptions(columns={"level": "Where", "bmd": "Value", "t_score": "T"}, bmd_unit=BmdUnit.MG_CM2, modality=Modality.DXA)
+    assert read(write(tmp_path, text), stated).rows == read(write(tmp_path, LONG)).rows
+
+
+def test_a_level_given_twice(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read(write(tmp_path, LONG + "1,2024-01-02,L1,990,-0.4,12,Horizon\n"))
+    assert "7: BMD (mg/cm2): L1 is given a second time, as '990' after '987'" in str(caught.value)
