@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inference import __version__
+from inference.bundles import BundleSource
 from inference.ct.options import CalibrationEntry, CtOptions
 from inference.errors import ReasonCode
 from inference.findings import Findings, Outcome, RoiKind, Threshold
@@ -64,7 +65,7 @@ def ct_options(config: Config) -> CtOptions:
     ct = config.workflows.ct
     return CtOptions(
         segmenter=ct.segmenter,
-        allow_simulated=config.bundles.allow_simulated,
+        bundles=BundleSource(folder=config.bundles.folder, pinned=config.bundles.pinned, allow_simulated=config.bundles.allow_simulated),
         roi=RoiKind(ct.roi),
         core_erosion_mm=ct.core_erosion_mm,
         high_sensitivity=Threshold(name="high sensitivity", hu=ct.high_sensitivity.hu, source=ct.high_sensitivity.source),

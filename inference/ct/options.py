@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from inference.bundles import BundleSource
 from inference.findings import RoiKind, Threshold
 
 
@@ -39,8 +40,8 @@ class CtOptions:
     ----------
     segmenter
         Name understood by ``inference.ct.segmentation.get_segmenter``.
-    allow_simulated
-        With the segmenter ``both``: the network, trained on simulated anatomy, may measure where the classical method finds no spine.
+    bundles
+        Where the network comes from. Where ``bundles.allow_simulated``, it may measure alone where the classical method finds no spine.
     roi
         The region that carries the band. Both kinds are always measured.
     core_erosion_mm
@@ -65,7 +66,7 @@ class CtOptions:
     """
 
     segmenter: str = "classical"
-    allow_simulated: bool = False
+    bundles: BundleSource = field(default_factory=BundleSource)
     roi: RoiKind = RoiKind.CORE
     core_erosion_mm: float = 6.0
     high_sensitivity: Threshold = field(default_factory=_high_sensitivity)

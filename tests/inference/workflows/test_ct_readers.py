@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.bundles import BundleSource
 from inference.ct.options import CtOptions
 from inference.ct.segmentation.base import Segmentation, Segmenter
 from inference.ct.segmentation.both import FIRST_TIME, SECOND_TIME, BothSegmenter
@@ -40,10 +41,10 @@ def read_twice(
 ) -> Findings:
     folder, right = study
 
-    def made(name: str, *, max_slice_spacing_mm: float, allow_simulated: bool) -> Segmenter:
+    def made(name: str, *, max_slice_spacing_mm: float, bundles: BundleSource) -> Segmenter:
         assert (name, max_slice_spacing_mm) == ("both", 5.0)
         reader = GivenSegmenter(answer=first or right)
-        return BothSegmenter(first=reader, make_second=lambda: GivenSegmenter(answer=second), allow_alone=allow_simulated)
+        return BothSegmenter(first=reader, make_second=lambda: GivenSegmenter(answer=second), allow_alone=bundles.allow_simulated)
 
     monkeypatch.setattr(ct, "get_segmenter", made)
     headers, _ = read_headers(find_files([folder]))
@@ -130,7 +131,9 @@ def test_a_second_reader_alone_measures_without_a_band_unless_allowed(
     assert "trained on simulated anatomy" in found.reason.text
     assert [len(vertebra.rois) for vertebra in found.vertebrae] == [2, 2, 2]
     assert found.models == (SECOND_MODEL,)
-    allowed = read_twice(monkeypatch, study, changed(study), first=NO_SPINE, options=CtOptions(segmenter="both", allow_simulated=True))
+    allowed = read_twice(
+        monkeypatch, study, changed(study), first=NO_SPINE, options=CtOptions(segmenter="both", bundles=BundleSource(allow_simulated=True))
+    )
     assert allowed.outcome is Outcome.RESULT_WITH_WARNINGS
     assert [notice.code for notice in allowed.warnings] == [WarningCode.NETWORK_ALONE]
     assert allowed.summary is not None
