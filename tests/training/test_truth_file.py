@@ -1,0 +1,204 @@
+"""``osteon simulate`` on disk: truth, masks, DICOM and manifest agree; runs repeat, go on where they ended, and keep cohorts apart."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from inference.ct.series import choose_series, load_series
+from inference.reading import find_files, read_headers
+from inference.volume import Volume
+from training.cli import main
+from training.data.labels import who_label
+from training.data.manifest import read_manifest
+from training.errors import TrainingError
+from training.simulation.cohort import sample_cohort
+from training.simulation.density import settle
+from training.simulation.masks import write_labels
+from training.simulation.truth_file import PatientFile, read_truth
+from training.simulation.xray.devices import DEVICES
+
+pytestmark = pytest.mark.integration
+
+ARGUMENTS = ("simulate", "--seed", "5", "--spacing", "3", "--modality", "ct", "--prevalence", "1,1,1")
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+@dataclass(frozen=True)
+class Patient:
+    folder: Path
+    truth: PatientFile
+
+    def volume(self) -> Volume:
+        assert self.truth.studies.ct is not None
+        headers, skipped = read_headers(find_files([self.folder / self.truth.studies.ct.path]))
+        assert not skipped
+        series = next(item for item in choose_series(headers).candidates if item.series_instance_uid == self.truth.studies.ct.series_uid)
+        return load_series(series).volume
+
+    def mask(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Labels as (slice, row, column), and the affine to LPS of these indices."""
+        image = nibabel.load(self.folder / "masks" / f"{name}.nii.gz")
+        labels = np.asarray(image.dataobj).transpose(2, 1, 0)
+        return labels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine[:, [2, 1, 0, 3]]
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cohort")
+    assert run(*ARGUMENTS, "--patients", "3", "--out", str(out), "--jobs", "1") == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def patients(cohort: Path) -> Sequence[Patient]:
+    folders = sorted((cohort / "patients").iterdir())
+    return [Patient(folder, read_truth(folder)) for folder in folders]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_classes_are_those_of_the_true_t_scores_and_counts_those_asked_for(patients: Sequence[Patient]) -> None:
+    assert len({patient.truth.bone.label for patient in patients}) == 3
+    for patient, person in zip(patients, sample_cohort(3, 5), strict=True):
+        bone = patient.truth.bone
+        assert bone.label is who_label(bone.t_score)
+        used = [level for level in bone.levels if level.level in bone.levels_used]
+        bmd = sum(level.bmc_g for level in used) / sum(level.area_cm2 for level in used)
+        device = DEVICES[bone.device]
+        assert device.t_score(device.reading(bmd)) == pytest.approx(bone.t_score, abs=1e-9)
+        assert patient.truth.patient.parameters["seed"] == person.patient.seed
+
+
+def test_denser_trabecular_bone_is_denser_in_projection(patients: Sequence[Patient]) -> None:
+    by_t = sorted(patients, key=lambda patient: patient.truth.bone.t_score)
+    vbmd = [np.mean([level.vbmd_mg_cm3 or 0.0 for level in patient.truth.bone.levels]) for patient in by_t]
+    assert vbmd == sorted(vbmd)
+    assert 20 < vbmd[0] < 100 < vbmd[-1] < 280
+
+
+def test_masks_lie_on_the_bodies_and_the_series_holds_the_true_attenuation_there(patients: Sequence[Patient]) -> None:
+    errors = []
+    for patient in patients:
+        volume = patient.volume()
+        ct = patient.truth.studies.ct
+        assert ct is not None
+        labels, affine = patient.mask("bodies")
+        assert labels.shape == volume.hu.shape
+        assert affine == pytest.approx(volume.affine, abs=1e-3)
+        for level in ct.levels:
+            if not level.whole or level.altered:
+                continue
+            body = labels == level.label
+            centre = (affine @ np.append(np.argwhere(body).mean(axis=0), 1.0))[:3]
+            assert centre == pytest.approx(level.centre_lps_mm, abs=3.0)
+            core = ndimage.binary_erosion(body, iterations=2)
+            if level.trabecular_hu is not None and core.sum() > 60:
+                errors.append(float(volume.hu[core].mean()) - level.trabecular_hu)
+    assert len(errors) > 12
+    assert np.abs(np.median(errors)) < 2.5
+    assert np.mean(np.abs(errors) < 5.0) > 0.95
+
+
+def test_structures_hold_the_bodies(patients: Sequence[Patient]) -> None:
+    for patient in patients:
+        ct = patient.truth.studies.ct
+        assert ct is not None
+        names = ct.masks.structure_labels
+        structures, _ = patient.mask("structures")
+        bodies, _ = patient.mask("bodies")
+        inside = structures[np.isin(bodies, [level.label for level in ct.levels])]
+        assert (inside == names["body"]).mean() > 0.9
+        assert set(np.unique(structures)) <= set(names.values())
+        assert {"disc", "posterior", "rib"} <= {name for name, value in names.items() if (structures == value).any()}
+
+
+def test_the_manifest_reads_back_without_complaint(cohort: Path, patients: Sequence[Patient]) -> None:
+    manifest = read_manifest(cohort / "manifest.csv")
+    assert len(manifest.rows) == 3
+    assert not manifest.notices
+    for row, patient in zip(manifest.rows, patients, strict=True):
+        assert row.patient_id == patient.truth.patient.patient_id
+        assert row.label is patient.truth.bone.label
+        assert row.device == patient.truth.bone.device
+        assert row.path == patient.folder / "ct"
+        assert row.mask == patient.folder / "masks" / "bodies.nii.gz"
+        assert set(row.bmd_g_cm2) == {*patient.truth.bone.levels_used, "L1-L4"}
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_processes(cohort: Path, tmp_path: Path) -> None:
+    assert run(*ARGUMENTS, "--patients", "2", "--out", str(tmp_path), "--jobs", "2") == 0
+    first = {name: digest for name, digest in digests(cohort).items() if "patient-00002" not in name and name != "manifest.csv"}
+    again = digests(tmp_path)
+    del again["manifest.csv"]
+    assert again == first
+
+
+def test_an_interrupted_run_goes_on_where_it_ended(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    shutil.copytree(cohort, out)
+    before = digests(out)
+    gone, kept = out / "patients" / "patient-00001", out / "patients" / "patient-00000" / "truth.json"
+    gone.rename(gone.with_name(".patient-00001.partial"))
+    (gone.with_name(".patient-00001.partial") / "ct" / "CT0001.dcm").write_bytes(b"cut short")
+    stamp = kept.stat().st_mtime_ns
+    assert run(*ARGUMENTS, "--patients", "3", "--out", str(out), "--jobs", "1") == 0
+    assert digests(out) == before
+    assert kept.stat().st_mtime_ns == stamp
+
+
+def test_another_cohort_is_not_mixed_in_and_nothing_is_removed(cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = digests(cohort)
+    other = [*ARGUMENTS, "--patients", "3", "--out", str(cohort), "--jobs", "1"]
+    other[other.index("5")] = "6"
+    assert run(*other) == 2
+    assert "holds another patient" in capsys.readouterr().err
+    assert digests(cohort) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema_version": 2}, "schema_version"),
+        ({"colour": "blue"}, "colour"),
+        ({"bone": None}, "bone"),
+    ],
+)
+def test_a_truth_of_another_kind_is_refused_by_name(
+    change: dict[str, object], words: str, patients: Sequence[Patient], tmp_path: Path
+) -> None:
+    content = json.loads(patients[0].truth.model_dump_json()) | change
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    with pytest.raises(TrainingError, match=words):
+        read_truth(tmp_path)
+    with pytest.raises(TrainingError, match="No such file"):
+        read_truth(tmp_path / "nobody.json")
+
+
+def test_masks_of_a_sheared_grid_are_refused(tmp_path: Path) -> None:
+    sheared = np.eye(4)
+    sheared[2, 1] = 0.2
+    with pytest.raises(TrainingError, match="tilted gantry"):
+        write_labels(np.zeros((2, 3, 4), np.uint8), sheared, tmp_path / "mask.nii.gz")
+
+
+def test_an_unknown_device_is_named() -> None:
+    person = sample_cohort(1, 0)[0]
+    with pytest.raises(TrainingError, match="no densitometer 'Acme'; known: Hologic"):
+        settle(person.patient, -1.0, "Acme")
