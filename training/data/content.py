@@ -1,7 +1,7 @@
 """What an image holds, whatever its name and UIDs: the same pixels under two patient IDs are one patient."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +69,18 @@ def _hashes(images: Iterable[NDArray[Any]]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _dicom(path: Path) -> list[NDArray[Any]]:
-    images = []
+def _dicom(path: Path) -> Iterator[NDArray[Any]]:
+    """The images of a file or folder, one at a time; files that hold none are passed over in a folder."""
+    found = False
     for file in find_files([path]):
         try:
-            images.append(stored_pixels(read_with_pixels(file), file.name))
+            yield stored_pixels(read_with_pixels(file), file.name)
+            found = True
         except Refusal as refusal:
             if path.is_file():
                 raise TrainingError(f"{path}: {refusal.text}") from None
-    if not images:
+    if not found:
         raise TrainingError(f"{path}: there is no readable DICOM image in it")
-    return images
 
 
 def _volume(path: Path) -> NDArray[Any]:
