@@ -11,7 +11,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, SecondaryCa
 
 from training.simulation.ct import SimulatedCt
 from training.simulation.identity import Identity, identity, uid_from
-from training.simulation.parameters import ContrastPhase, FieldOfView
+from training.simulation.parameters import ContrastPhase, FieldOfView, PatientParameters
 from training.simulation.vendors import MANUFACTURER, STYLES, Vendor, add_padding, add_technique
 
 STORED_OFFSET = 1024
@@ -62,12 +62,12 @@ def write_dicom(simulated: SimulatedCt, folder: Path, options: StudyOptions | No
     return paths
 
 
-def write_instance(dataset: Dataset, path: Path) -> Path:
-    """Write one instance as a DICOM file (Explicit VR Little Endian) and return its path."""
+def write_instance(dataset: Dataset, path: Path, transfer_syntax: UID = ExplicitVRLittleEndian) -> Path:
+    """Write one instance as a DICOM file, uncompressed, and return its path."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = IMPLEMENTATION_UID
     meta.ImplementationVersionName = "OSTEON_SIM"
     out = FileDataset(str(path), dataset, file_meta=meta, preamble=b"\0" * 128)
@@ -75,35 +75,35 @@ def write_instance(dataset: Dataset, path: Path) -> Path:
     return path
 
 
-def study_dataset(simulated: SimulatedCt, who: Identity, contrast: str = "") -> Dataset:
-    """Patient, general study and equipment modules, the same in every instance."""
+def study_dataset(patient: PatientParameters, who: Identity) -> Dataset:
+    """Patient, general study and equipment modules, the same in every instance of a study."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.StudyDate = ds.SeriesDate = ds.ContentDate = ds.AcquisitionDate = who.study_date
     ds.StudyTime = ds.SeriesTime = ds.ContentTime = ds.AcquisitionTime = who.study_time
     ds.AccessionNumber = who.accession_number
     ds.ReferringPhysicianName = ""
-    ds.StudyDescription = f"SIMULATED CT {simulated.acquisition.field_of_view.value.upper()}{contrast}"
     ds.Manufacturer = MANUFACTURER
     ds.ManufacturerModelName = "Parametric patient"
     ds.SoftwareVersions = "1"
     ds.PatientName = who.patient_name
     ds.PatientID = who.patient_id
     ds.PatientBirthDate = who.birth_date
-    ds.PatientSex = simulated.patient.sex
+    ds.PatientSex = patient.sex
     ds.PatientAge = who.age
     ds.PatientIdentityRemoved = "YES"
     ds.DeidentificationMethod = "Simulated patient, no person behind it"
     ds.StudyInstanceUID = who.study_instance_uid
-    ds.StudyID = f"SIM{simulated.patient.seed}"[:16]
-    ds.FrameOfReferenceUID = who.frame_of_reference_uid
-    ds.PositionReferenceIndicator = ""
+    ds.StudyID = f"SIM{patient.seed}"[:16]
     return ds
 
 
 def _ct_base(simulated: SimulatedCt, who: Identity, contrast: str = "") -> Dataset:
-    ds = study_dataset(simulated, who, contrast)
+    ds = study_dataset(simulated.patient, who)
     acquisition = simulated.acquisition
+    ds.StudyDescription = _study_description(simulated, contrast)
+    ds.FrameOfReferenceUID = who.frame_of_reference_uid
+    ds.PositionReferenceIndicator = ""
     ds.SOPClassUID = CTImageStorage
     ds.Modality = "CT"
     ds.BodyPartExamined = _BODY_PARTS[acquisition.field_of_view]
@@ -114,6 +114,10 @@ def _ct_base(simulated: SimulatedCt, who: Identity, contrast: str = "") -> Datas
     ds.PhotometricInterpretation = "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
     return ds
+
+
+def _study_description(simulated: SimulatedCt, contrast: str = "") -> str:
+    return f"SIMULATED CT {simulated.acquisition.field_of_view.value.upper()}{contrast}"
 
 
 def _patient_position(simulated: SimulatedCt) -> str:
@@ -197,8 +201,8 @@ def _secondary_capture(simulated: SimulatedCt, who: Identity) -> Dataset:
     hu = simulated.volume.hu[simulated.volume.hu.shape[0] // 2]
     grey: NDArray[np.uint8] = np.rint(np.clip((hu.astype(np.float32) + 150) / 400, 0, 1) * 255).astype(np.uint8)
     grey = grey[: grey.shape[0] // 2 * 2]
-    ds = study_dataset(simulated, who)
-    del ds.FrameOfReferenceUID, ds.PositionReferenceIndicator
+    ds = study_dataset(simulated.patient, who)
+    ds.StudyDescription = _study_description(simulated)
     ds.SOPClassUID = SecondaryCaptureImageStorage
     ds.SOPInstanceUID = who.uid("secondary capture instance")
     ds.Modality = "CT"

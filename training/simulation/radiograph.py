@@ -71,7 +71,7 @@ def write_projection(simulated: SimulatedCt, folder: Path, kind: Projection) -> 
 
 
 def _instance(simulated: SimulatedCt, who: Identity, kind: Projection) -> Dataset:
-    ds = study_dataset(simulated, who)
+    ds = study_dataset(simulated.patient, who)
     ds.SOPClassUID = ComputedRadiographyImageStorage
     ds.Modality = "CR"
     ds.ImageType = ["ORIGINAL", "PRIMARY"]
@@ -81,7 +81,6 @@ def _instance(simulated: SimulatedCt, who: Identity, kind: Projection) -> Datase
     ds.AccessionNumber = f"{who.accession_number[:14]}{kind.value[0].upper()}"
     ds.SeriesNumber, ds.InstanceNumber = 1, 1
     ds.PatientOrientation = ["L", "F"]
-    del ds.FrameOfReferenceUID, ds.PositionReferenceIndicator
     return ds
 
 
