@@ -59,7 +59,8 @@ class Run:
         self._check_identity(content["identity"])
         self.model.load_state_dict(content["model"])
         self.optimiser.load_state_dict(content["optimiser"])
-        self.stepper.scaler.load_state_dict(content["scaler"])
+        if content["scaler"] and self.stepper.scaler.is_enabled():  # a run may move from a device with float16 to one without
+            self.stepper.scaler.load_state_dict(content["scaler"])
         if self.average is not None:
             self.average.model.load_state_dict(content["average"])
         self.progress = Progress(**content["progress"])

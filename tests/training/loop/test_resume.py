@@ -15,6 +15,7 @@ from training.errors import TrainingError
 from training.loop import Fitted, LoopOptions, TrainingInterrupted, fit
 from training.loop.checkpoint import FILE, load_checkpoint
 from training.loop.journal import read_log
+from training.loop.run import Run
 
 pytestmark = pytest.mark.unit
 
@@ -156,3 +157,13 @@ def test_another_task_is_refused(tmp_path: Path) -> None:
     other.patients = 11
     with pytest.raises(TrainingError, match="patients was 10 and is 11"):
         fit(other, LoopOptions(epochs=3), tmp_path, progress=False)
+
+
+def test_the_scale_of_float16_runs_is_kept(tmp_path: Path) -> None:
+    run = Run(NoisyTask(), LoopOptions(), tmp_path)
+    run.stepper.scaler = torch.amp.GradScaler("cpu", init_scale=32.0)
+    run.save()
+    scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    scaler.load_state_dict(load_checkpoint(tmp_path / FILE)["scaler"])
+    assert scaler.get_scale() == 32.0
+    assert not Run(NoisyTask(), LoopOptions(), tmp_path).stepper.scaler.is_enabled()  # and a device without float16 takes the run up
