@@ -21,6 +21,7 @@ from highdicom.sr import (
     FindingSite,
     GraphicTypeValues,
     ImageRegion,
+    Measurement,
     MeasurementReport,
     ObservationContext,
     ObserverContext,
@@ -73,7 +74,8 @@ def build_report(
     algorithm = equipment.algorithm_identification(findings.models[0], context)
     groups: list[_Group] = []
     for segment in bodies:
-        groups.append(_numbers_group(segment, findings, segmentation, key, algorithm))
+        measured = measurements(segment.vertebra, findings, context)
+        groups.append(_numbers_group(segment, measured, segmentation, key, algorithm))
         groups.append(_outline_group(segment, images, source, key))
     report = MeasurementReport(
         observation_context=observation_context(findings, context),
@@ -120,7 +122,7 @@ def observation_context(findings: Findings, context: ResultContext) -> Observati
 
 
 def _numbers_group(
-    segment: Segment, findings: Findings, segmentation: Segmentation, key: ResultKey, algorithm: AlgorithmIdentification
+    segment: Segment, measured: Sequence[Measurement], segmentation: Segmentation, key: ResultKey, algorithm: AlgorithmIdentification
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """TID 1411: the segment, every number, whether the level counts and why not."""
     vertebra = segment.vertebra
@@ -135,7 +137,7 @@ def _numbers_group(
         finding_type=codes.BONE,
         finding_sites=[FindingSite(codes.level_code(vertebra.level, vertebra.level_certain))],
         algorithm_id=algorithm,
-        measurements=measurements(vertebra, findings),
+        measurements=measured,
         qualitative_evaluations=[
             QualitativeEvaluation(name=codes.USE_OF_LEVEL, value=codes.LEVEL_USED if vertebra.used else codes.LEVEL_EXCLUDED),
             *second_level(vertebra),

@@ -2,26 +2,35 @@
 
 from typing import Final
 
-from highdicom.sr import CodedConcept, Measurement, QualitativeEvaluation, RelationshipTypeValues, TextContentItem
+from highdicom.sr import AlgorithmIdentification, CodedConcept, Measurement, QualitativeEvaluation, RelationshipTypeValues, TextContentItem
 from pydicom.sr.coding import Code
 
 from inference.ct.summary import round_hu
 from inference.findings import Findings, RoiKind, RoiMeasurement, VertebraFinding
 from node.results import codes, wording
+from node.results.equipment import algorithm_identification
+from node.results.objects import ResultContext
 
 STATISTIC_CODE: Final = {"mean": codes.MEAN, "median": codes.MEDIAN, "sd": codes.STANDARD_DEVIATION}
 
 
-def number(name: Code, value: float, unit: Code, method: Code | None = None, derivation: Code | None = None) -> Measurement:
-    """TID 300 with the value as it is written: ``113``, not ``113.0``."""
-    measurement = Measurement(name=name, value=value, unit=unit, method=method, derivation=derivation)
+def number(
+    name: Code,
+    value: float,
+    unit: Code,
+    method: Code | None = None,
+    derivation: Code | None = None,
+    algorithm: AlgorithmIdentification | None = None,
+) -> Measurement:
+    """TID 300 with the value as it is written: ``113``, not ``113.0``. ``algorithm`` where it is another than the group's."""
+    measurement = Measurement(name=name, value=value, unit=unit, method=method, derivation=derivation, algorithm_id=algorithm)
     if isinstance(value, int):
         measurement[0].MeasuredValueSequence[0].NumericValue = str(value)
     return measurement
 
 
-def measurements(vertebra: VertebraFinding, findings: Findings) -> list[Measurement]:
-    """Every number of a body.
+def measurements(vertebra: VertebraFinding, findings: Findings, context: ResultContext) -> list[Measurement]:
+    """Every number of a body; those that the second reader has a part in name it as their algorithm (TID 4019).
 
     Viewers print the first five over the image, without their derivation. So one attenuation alone stands among them, the one that the
     headline repeats, and of an excluded body none: sizes come first there.
@@ -30,21 +39,22 @@ def measurements(vertebra: VertebraFinding, findings: Findings) -> list[Measurem
     rois = sorted(vertebra.rois, key=lambda roi: roi.kind is not first_kind)
     attenuation = [measurement for roi in rois for measurement in _attenuation(roi, statistic)]
     sizes = _heights(vertebra) + [measurement for roi in rois for measurement in _sizes(roi)]
-    second = _second_reader(vertebra)
+    agreement = findings.second_reader
+    second = [] if agreement is None else _second_reader(vertebra, algorithm_identification(agreement.model, context))
     if not vertebra.used:
         return sizes + attenuation + second
     return attenuation[:1] + sizes + attenuation[1:] + second
 
 
-def _second_reader(vertebra: VertebraFinding) -> list[Measurement]:
+def _second_reader(vertebra: VertebraFinding, algorithm: AlgorithmIdentification) -> list[Measurement]:
     """How far the second reader's body is the measured one; nothing where it sees none, which is said in words."""
     reading = vertebra.second_reader
     if reading is None or not reading.found:
         return []
-    numbers = [number(codes.SECOND_DICE, round(reading.dice, 2), codes.RATIO)]
+    numbers = [number(codes.SECOND_DICE, round(reading.dice, 2), codes.RATIO, algorithm=algorithm)]
     if reading.median_difference_hu is not None:
         difference = round_hu(reading.median_difference_hu)
-        numbers.append(number(codes.SECOND_DIFFERENCE, difference, codes.HOUNSFIELD, codes.ROI[RoiKind.CORE], codes.MEDIAN))
+        numbers.append(number(codes.SECOND_DIFFERENCE, difference, codes.HOUNSFIELD, codes.ROI[RoiKind.CORE], codes.MEDIAN, algorithm))
     return numbers
 
 

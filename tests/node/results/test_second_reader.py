@@ -61,6 +61,11 @@ def _texts(item: Dataset) -> list[str]:
     return own + [text for child in item.get("ContentSequence", []) for text in _texts(child)]
 
 
+def _items(item: Dataset) -> list[Dataset]:
+    """A content item and all below it."""
+    return [item, *(below for child in item.get("ContentSequence", []) for below in _items(child))]
+
+
 def test_the_report_carries_each_body_and_the_study(findings: Findings) -> None:
     report = study_report(findings, _decision(findings), ())
     assert [item["second_reader"] for item in report["vertebrae"]] == [
@@ -139,6 +144,21 @@ def test_every_object_names_the_second_reader_and_what_it_was_trained_on(twice: 
             texts = _texts(dataset)
             assert LINE in texts
             assert any(text.startswith("Second reader vertebrae 1.0.0, sha256 13579bdf") for text in texts)
+
+
+def test_numbers_that_the_second_reader_has_a_part_in_name_it(twice: WrittenResults) -> None:
+    report = pydicom.dcmread(twice.objects[1].path)
+    named: dict[str, set[str]] = {}
+    for dataset in _items(report):
+        if dataset.get("ValueType") == "NUM":
+            code = dataset.ConceptNameCodeSequence[0].CodeValue
+            named.setdefault(code, set()).update(
+                child.TextValue
+                for child in dataset.get("ContentSequence", [])
+                if child.ConceptNameCodeSequence[0].CodeMeaning == "Algorithm Name"
+            )
+    assert named["second-dice"] == named["second-diff"] == {"vertebrae"}
+    assert named["112031"] == named["voxels"] == set()
 
 
 def test_the_text_says_it_beside_each_level(twice: WrittenResults) -> None:
