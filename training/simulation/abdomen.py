@@ -29,8 +29,8 @@ def paint_organs(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> 
     clip.paint(l1 + _mm(s, 15, -58, -4), (56 * s, 13 * s, 15 * s), [(0.0, table.pancreas)], rotation(0, -18, 12))
     for sign, drop in ((-1.0, -14.0), (1.0, 2.0)):
         _paint_kidney(canvas, l1 + _mm(s, sign * 66, 4, drop - 12), sign, s, table)
-    clip.paint(s1 + _mm(s, 0, -62, -100), (46 * s, 42 * s, 38 * s), [(0.0, table.muscle - 5), (4.0, URINE_HU)], np.eye(3))
-    clip.paint(s1 + _mm(s, 0, 8, -92), (20 * s, 20 * s, 30 * s), [(0.0, table.bowel_wall + 5), (5.0, 10.0)], np.eye(3))
+    clip.paint(s1 + _mm(s, 0, -46, -82), (42 * s, 34 * s, 33 * s), [(0.0, table.muscle - 5), (4.0, URINE_HU)], np.eye(3))
+    clip.paint(s1 + _mm(s, 0, 16, -92), (20 * s, 19 * s, 34 * s), [(0.0, table.bowel_wall + 5), (5.0, 10.0)], np.eye(3))
     clip.paint(l3 + _mm(s, -2, -40, 14), (30 * s, 9 * s, 9 * s), [(0.0, table.bowel_wall)], np.eye(3))
 
 

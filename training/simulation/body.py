@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from training.simulation import abdomen, pelvis, thorax, torso
+from training.simulation import abdomen, pelvis, sacrum, shoulder, thorax, torso
 from training.simulation.canvas import Canvas
 from training.simulation.parameters import ContrastPhase, PatientParameters
 from training.simulation.posterior import paint_arch, paint_canal, paint_screws
@@ -76,13 +76,15 @@ def build_body(patient: PatientParameters, kvp: float) -> Body:
     )
 
 
-def paint(canvas: Canvas, body: Body) -> None:
-    """Paint the whole patient, from back to front."""
+def paint(canvas: Canvas, body: Body, *, arms_raised: bool) -> None:
+    """Paint the whole patient, from back to front; the arms are raised in a scanner and hang down before a detector."""
     patient, spine, trunk, table = body.patient, body.spine, body.torso, body.table
     scale = patient.body_scale
     rng = np.random.default_rng((patient.seed, 17))
     base = patient.trabecular_hu
+    shoulder.paint_shoulders(canvas, trunk, spine, arms_raised=arms_raised)
     torso.paint_torso(canvas, trunk, table)
+    shoulder.paint_shoulder_muscles(canvas, trunk, spine, table, arms_raised=arms_raised)
     torso.paint_muscles(canvas, trunk, spine, table)
     torso.paint_lungs(canvas, trunk, apex_z=float(spine.level("T1").frame.origin[2] + 10 * scale))
     thorax.paint_lung_vessels(canvas, trunk, spine, table, rng)
@@ -91,20 +93,23 @@ def paint(canvas: Canvas, body: Body) -> None:
     abdomen.paint_bowel(canvas, trunk, spine, table, rng)
     paint_vessels(canvas, spine, patient, table)
     with canvas.marking(Structure.OTHER_BONE, mineralised=True):
-        thorax.paint_chest_wall(canvas, trunk, spine, base)
+        shoulder.paint_girdle(canvas, trunk, spine, base, arms_raised=arms_raised)
     with canvas.marking(Structure.PELVIS, mineralised=True):
-        pelvis.paint_hips(canvas, trunk, spine, base, patient.hip_prosthesis)
+        pelvis.paint_hips(canvas, trunk.ilium, base, prosthesis=patient.hip_prosthesis)
+    sacrum.paint_foramina(canvas, spine, scale)
     paint_canal(canvas, spine, scale)
-    chain = (spine.neck, *spine.vertebrae, spine.sacrum[0])
+    neck = (*spine.cervical[::-1], spine.neck)
+    chain = (*neck, *spine.vertebrae, spine.sacrum[0])
     with canvas.marking(Structure.DISC):
         for above, below in pairwise(chain):
             paint_disc(canvas, above, below)
     with canvas.marking(Structure.SACRUM, mineralised=True):
-        pelvis.paint_sacrum(canvas, spine, scale)
+        sacrum.paint_sacrum(canvas, spine, trunk.ilium)
     with canvas.marking(Structure.RIB, mineralised=True):
         thorax.paint_ribs(canvas, trunk, spine, patient)
-    whole = ((spine.neck, make_bone(spine.neck, patient)), *zip(spine.vertebrae, body.bones, strict=True))
-    for label, (vertebra, bone) in enumerate(whole):
+    whole = [(0, vertebra, make_bone(vertebra, patient)) for vertebra in neck]
+    whole += [(label, *pair) for label, pair in enumerate(zip(spine.vertebrae, body.bones, strict=True), start=1)]
+    for label, vertebra, bone in whole:
         with canvas.marking(Structure.POSTERIOR, mineralised=True):
             paint_arch(canvas, vertebra, bone.base_hu, bone.cortex_hu, scale)
         paint_body(canvas, vertebra, bone, scale, label)
@@ -141,13 +146,15 @@ def paint_anatomy(patient: PatientParameters, *, spacing_mm: float, z_range_mm: 
     spine, trunk = body.spine, body.torso
     low, high = z_range_mm or (float(spine.level("S1").frame.origin[2]) - 125.0, float(spine.level("T1").frame.origin[2]) + 40.0)
     half = float(trunk.half_width.values.max()) + 10.0
+    if high > spine.level("T8").frame.origin[2]:
+        half = max(half, shoulder.REACH_MM * patient.body_scale + float(trunk.fat.values.max()))
     front, back = float(trunk.front.values.min()) - 10.0, float(trunk.back.values.max()) + 10.0
     shape = tuple(int(np.ceil(length / spacing_mm)) + 1 for length in (high - low, back - front, 2 * half))
     affine = np.eye(4)
     affine[:3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) * spacing_mm
     affine[:3, 3] = (-half, front, low)
     canvas = Canvas((shape[0], shape[1], shape[2]), affine, width_mm=spacing_mm, bone_hu=body.table.bone_hu, with_mineral=True)
-    paint(canvas, body)
+    paint(canvas, body, arms_raised=False)
     return painted(canvas, body, affine)
 
 

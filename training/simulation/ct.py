@@ -70,7 +70,7 @@ def _scan_canvas(body: Body, acquisition: AcquisitionParameters, *, with_mineral
     affine = np.linalg.inv(room) @ in_room.fine_affine
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     canvas = Canvas(in_room.fine_shape, affine, width_mm=float(steps.mean()), bone_hu=body.table.bone_hu, with_mineral=with_mineral)
-    paint(canvas, body)
+    paint(canvas, body, arms_raised=True)
     paint_couch(canvas, in_room.fine_affine, (float(room[0, 3]), _lowest_mm(body.torso, room) + 4.0))
     turn = _room_to_patient(body.patient)
     return canvas, replace(in_room, affine=turn @ in_room.affine), turn @ room

@@ -56,7 +56,7 @@ def paint_arch(canvas: Canvas, vertebra: Vertebra, base_hu: float, cortex_hu: fl
 
 def paint_canal(canvas: Canvas, spine: Spine, scale: float) -> None:
     """Paint ligaments, epidural fat, the dural sac and the cord (down to L1) along the whole spine."""
-    tubes = [(*_canal_tube(vertebra, scale), vertebra) for vertebra in (spine.neck, *spine.vertebrae, *spine.sacrum[:4])]
+    tubes = [(*_canal_tube(vertebra, scale), vertebra) for vertebra in (*spine.cervical, spine.neck, *spine.vertebrae, *spine.sacrum[:4])]
     for grow, value in ((3.0, LIGAMENT_HU), (0.0, EPIDURAL_HU), (-1.2, CSF_HU)):
         _paint_rods(
             canvas, [_tube(vertebra, start, end, radius + grow * radius / 8, wide) for start, end, radius, wide, vertebra in tubes], value
@@ -145,13 +145,15 @@ def _processes(vertebra: Vertebra, scale: float) -> list[Capsule]:
     s, back, top = scale, vertebra.depth_mm / 2, 14.0 * scale
     frame = vertebra.frame
     side = canal_semi_mm(vertebra, scale) + 2.5 * s
-    slope = -24.0 if vertebra.thoracic and int(vertebra.name[1:]) < 11 else -7.0
+    neck = vertebra.name.startswith("C")
+    slope = -24.0 if vertebra.name[0] == "T" and int(vertebra.name[1:]) < 11 else -7.0
+    tip = 34.0 if neck and vertebra.name != "C7" else 47.0
     thin = 0.45 if vertebra.thoracic else 0.55
     rods = [
         Capsule(
             frame=frame,
             start=(0, back + 23 * s, -5 * s),
-            end=(0, back + 47 * s, (slope - 3) * s),
+            end=(0, back + tip * s, (slope - 3) * s),
             radii=(6.5 * s, 7.5 * s),
             scale=(thin, 1.0, 0.75 if slope < -20 else 1.1),
         )

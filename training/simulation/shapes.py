@@ -115,5 +115,37 @@ def union(canvas: Canvas, capsules: Sequence[Capsule]) -> tuple[Box, FloatArray]
     return whole, distance
 
 
+def merge(canvas: Canvas, box: Box, distance: FloatArray, capsule: Capsule, seam_mm: float = 0.0) -> None:
+    """Add a rod to the solid whose signed distance on ``box`` is ``distance``, in place, with a rounded seam."""
+    near = canvas.box(capsule.region, canvas.width_mm + 3 + seam_mm)
+    both = None if near is None else _common(near, box)
+    if both is None:
+        return
+    view = distance[_relative(both, box)]
+    added = capsule.distance(*canvas.coordinates(capsule.frame, both))
+    view[...] = smooth_min(view, added, seam_mm) if seam_mm else np.minimum(view, added)
+
+
+def carve(canvas: Canvas, box: Box, distance: FloatArray, capsule: Capsule) -> None:
+    """Take a rod away from the solid whose signed distance on ``box`` is ``distance``, in place."""
+    near = canvas.box(capsule.region, canvas.width_mm + 3)
+    both = None if near is None else _common(near, box)
+    if both is not None:
+        view = distance[_relative(both, box)]
+        np.maximum(view, -capsule.distance(*canvas.coordinates(capsule.frame, both)), out=view)
+
+
+def _common(first: Box, second: Box) -> Box | None:
+    spans = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first, second, strict=True)]
+    if any(start >= stop for start, stop in spans):
+        return None
+    return (slice(*spans[0]), slice(*spans[1]), slice(*spans[2]))
+
+
+def _relative(inner: Box, outer: Box) -> Box:
+    parts = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, outer, strict=True)]
+    return (parts[0], parts[1], parts[2])
+
+
 def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return (float(values[0]), float(values[1]), float(values[2]))

@@ -82,9 +82,10 @@ class Vertebra:
 
 @dataclass(frozen=True, kw_only=True)
 class Spine:
-    """Mobile vertebrae T1 downwards, then the fused sacral ones; ``neck`` is C7, painted above T1 and never labelled."""
+    """Mobile vertebrae T1 downwards, then the fused sacral ones; ``neck`` is C7, ``cervical`` C6 upwards, all painted, never labelled."""
 
     neck: Vertebra
+    cervical: tuple[Vertebra, ...]
     vertebrae: tuple[Vertebra, ...]
     sacrum: tuple[Vertebra, ...]
 
@@ -125,7 +126,8 @@ def build_spine(patient: PatientParameters) -> Spine:
         _vertebra(patient, f"S{n + 1}", Frame(origin=centre - anchor, axes=axis), np.array(size) * patient.body_scale, trabecular[-1])
         for n, (centre, axis, size) in enumerate(zip(sacral_centres, sacral_axes, _SACRAL_SIZES_MM, strict=True))
     ]
-    return Spine(neck=_neck(patient, vertebrae[0]), vertebrae=tuple(vertebrae), sacrum=tuple(sacrum))
+    neck = _neck(patient, vertebrae[0])
+    return Spine(neck=neck[0], cervical=neck[1:], vertebrae=tuple(vertebrae), sacrum=tuple(sacrum))
 
 
 def _sizes(patient: PatientParameters, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -200,11 +202,19 @@ def _sacral_chain(
     return axes, centres
 
 
-def _neck(patient: PatientParameters, first: Vertebra) -> Vertebra:
-    """C7 on top of T1, a little smaller."""
-    size = np.array([14.5, 15.5, 29.0, 17.0, 4.5]) * patient.body_scale
-    step = first.height_mm / 2 + float(size[4]) + float(size[0] + size[1]) / 4
-    return _vertebra(patient, "C7", Frame(origin=first.frame.point(0, 0, step), axes=first.frame.axes), size, first.trabecular_hu * 1.15)
+def _neck(patient: PatientParameters, first: Vertebra) -> tuple[Vertebra, ...]:
+    """C7 to C4 on top of T1, each a little smaller, leaning back again."""
+    out, below = [], first
+    lean = float(np.degrees(np.arctan2(-first.frame.axes[1, 2], first.frame.axes[2, 2])))
+    for number, height, width, depth in ((7, 15.0, 29.0, 17.0), (6, 13.5, 26.0, 16.0), (5, 13.0, 24.0, 15.5), (4, 13.0, 22.5, 15.0)):
+        size = np.array([height - 0.5, height + 0.5, width, depth, 4.5]) * patient.body_scale
+        lean -= 2.0 if number == 7 else 8.0
+        axes = rotation(lean, 0.0, 0.0)
+        foot = below.frame.point(0, 0, below.height_mm / 2) + float(size[4]) * (below.frame.axes[:, 2] + axes[:, 2]) / 2
+        frame = Frame(origin=foot + axes[:, 2] * height * patient.body_scale / 2, axes=axes)
+        out.append(_vertebra(patient, f"C{number}", frame, size, first.trabecular_hu * (1.15 + 0.15 * (7 - number))))
+        below = out[-1]
+    return tuple(out)
 
 
 def _vertebra(patient: PatientParameters, name: str, frame: Frame, size: NDArray[np.float64], trabecular_hu: float) -> Vertebra:

@@ -34,7 +34,7 @@ def rib_points(torso: Torso, vertebra: Vertebra, sign: float, length_mm: float) 
     ]
     for angle, drop in zip(_ANGLES_DEG, _DROPS_MM, strict=True):
         z = vertebra.frame.origin[2] - drop * slope * s
-        controls.append(_on_cage(torso, np.radians(angle), z, sign))
+        controls.append(on_cage(torso, np.radians(angle), z, sign))
     knots = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(controls, axis=0), axis=1))])
     curve = PchipInterpolator(knots, np.array(controls))
     dense = np.asarray(curve(np.linspace(0, knots[-1], 200)), dtype=np.float64)
@@ -63,25 +63,6 @@ def paint_ribs(canvas: Canvas, torso: Torso, spine: Spine, patient: PatientParam
             paint_union(canvas, rods, CORTICAL_HU * 0.9, inside, step_mm=1.0)
             if vertebra.thoracic and 1 < int(vertebra.name[1:]) < 11:
                 _paint_cartilage(canvas, torso, points[-1], sign)
-
-
-def paint_chest_wall(canvas: Canvas, torso: Torso, spine: Spine, base_hu: float) -> None:
-    """Paint sternum and shoulder blades."""
-    s = torso.scale
-    top, bottom = spine.level("T3").frame.origin[2], spine.level("T8").frame.origin[2]
-    heights = np.linspace(top, bottom, 6)
-    points = [_on_cage(torso, np.pi, z, 1.0, 6.0 * s) * np.array([0.0, 1.0, 1.0]) for z in heights]
-    sternum = [rod(a, b, (5 * s, 5 * s), (3.4, 1.0, 1.0)) for a, b in pairwise(points)]
-    paint_union(canvas, sternum, CORTICAL_HU * 0.7, 0.7 * base_hu + 40, step_mm=1.2)
-    low, high = spine.level("T7").frame.origin[2], spine.level("T2").frame.origin[2]
-    for sign in (-1.0, 1.0):
-        blade = []
-        for share in np.linspace(0, 1, 5):
-            z = low + share * (high - low)
-            inner = _on_cage(torso, np.radians(44), z, sign, 9.0 * s)
-            outer = _on_cage(torso, np.radians(50 + 24 * share), z, sign, 9.0 * s)
-            blade.append(rod(inner, outer, (2.2 * s, 3.6 * s), (1.0, 1.0, 5.5)))
-        paint_union(canvas, blade, CORTICAL_HU * 0.8, 200.0, step_mm=1.4)
 
 
 def paint_heart(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> None:
@@ -131,7 +112,7 @@ def paint_lung_vessels(canvas: Canvas, torso: Torso, spine: Spine, table: Tissue
             canvas.blend(box, [(distance + outside, value)])
 
 
-def _on_cage(torso: Torso, angle: float, z: float, sign: float, depth_mm: float | None = None) -> NDArray[np.float64]:
+def on_cage(torso: Torso, angle: float, z: float, sign: float, depth_mm: float | None = None) -> NDArray[np.float64]:
     """A point of the rib cage (or ``depth_mm`` under the fascia), ``angle`` round from behind."""
     height = np.array([z], dtype=np.float32)
     front, back, half = (float(profile(height)[0]) for profile in (torso.front, torso.back, torso.half_width))
@@ -150,7 +131,7 @@ def _paint_cartilage(canvas: Canvas, torso: Torso, end: NDArray[np.float64], sig
     """From the end of the bony rib along the cage to the sternum."""
     s = torso.scale
     shares = np.linspace(0, 1, 5)[1:]
-    arch = [_on_cage(torso, np.radians(150 + 22 * share), float(end[2]) + 35 * s * share**2, sign) for share in shares]
+    arch = [on_cage(torso, np.radians(150 + 22 * share), float(end[2]) + 35 * s * share**2, sign) for share in shares]
     rods = [rod(first, second, (3.6 * s, 3.6 * s), (1.0, 1.0, 1.6)) for first, second in pairwise([end, *arch])]
     with canvas.marking(0):
         paint_union(canvas, rods, CARTILAGE_HU)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.canvas import ANATOMY, Canvas, FloatArray, Layer, Region
+from training.simulation.ilium import Ilium
 from training.simulation.parameters import PatientParameters
 from training.simulation.shapes import Capsule, rounded, smooth_max, union
 from training.simulation.spine import Spine
@@ -42,7 +43,8 @@ class Torso:
 
     ``half_width``, ``front``, ``back`` are the skin; ``fat`` is subcutaneous; ``wall`` is the muscle under it, which holds the ribs;
     ``spine_x``, ``spine_y`` and ``spine_depth`` follow the
-    vertebral bodies; ``domes`` are the tops of the diaphragm, right and left, mm.
+    vertebral bodies; ``domes`` are the tops of the diaphragm, right and left, mm;
+    ``ilium`` bounds the pelvic cavity.
     """
 
     half_width: Profile
@@ -55,7 +57,7 @@ class Torso:
     spine_depth: Profile
     domes: tuple[float, float]
     scale: float
-    crest_z: float
+    ilium: Ilium
 
     def skin(self, x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
         """Signed distance to the skin."""
@@ -74,9 +76,8 @@ class Torso:
         beside = np.abs(x - self.spine_x(z))
         aside = np.abs(x)
         behind = y - self.spine_y(z) - 20.0 * self.scale - 0.45 * np.clip(beside - 35.0, 0, 60)
-        wings = (aside - iliac_x(y, z - self.crest_z, self.scale) + 10.0) * np.clip((self.crest_z - z) / 30, 0, 1) - 40.0 * np.clip(
-            (z - self.crest_z) / 30 + 1, 0, 1
-        )
+        above = np.clip((z - self.ilium.s1[2] - 18 * self.scale) / (30 * self.scale), 0, 1)
+        wings = (aside - self.ilium.inner(y, z) + 11.0 * self.scale) * (1 - above) - 40.0 * above
         inner = smooth_max(muscle + self.wall(z), np.asarray(behind, dtype=np.float32), 16.0)
         return smooth_max(inner, np.asarray(wings, dtype=np.float32), 10.0)
 
@@ -89,13 +90,6 @@ class Torso:
             r2 = ((x - centre) / (70 * s)) ** 2 + ((y - middle) / (95 * s)) ** 2
             tops.append(np.asarray(top - 75 * s * np.minimum(r2, 3.0) ** 1.2, dtype=np.float32))
         return np.asarray((np.maximum(*tops) - z) * 0.8, dtype=np.float32)
-
-
-def iliac_x(y: FloatArray, z_from_crest: FloatArray, scale: float) -> FloatArray:
-    """Distance of the iliac wing from the midline; fitted by eye to a real pelvis (x grows forwards and upwards)."""
-    below = z_from_crest / scale + 48.0
-    forward = y / scale - 0.0
-    return np.asarray((98 + 0.33 * below - (0.68 + 0.004 * below) * forward) * scale, dtype=np.float32)
 
 
 def build_torso(patient: PatientParameters, spine: Spine) -> Torso:
@@ -117,7 +111,8 @@ def build_torso(patient: PatientParameters, spine: Spine) -> Torso:
         (place["T8"][2], 140.0, 112.0, 0.5, 15.0),
         (place["T5"][2], 138.0, 96.0, 0.5, 25.0),
         (place["T2"][2], 150.0, 62.0, 0.5, 30.0),
-        (place["T1"][2] + 60 * s, 80.0, 40.0, 0.4, 20.0),
+        (place["T1"][2] + 45 * s, 68.0, 62.0, 0.4, 20.0),
+        (place["T1"][2] + 90 * s, 58.0, 60.0, 0.3, 20.0),
     ]
     z, half, front, relative, wall = np.array(rows).T
     thickness = relative * fat
@@ -137,7 +132,7 @@ def build_torso(patient: PatientParameters, spine: Spine) -> Torso:
         spine_depth=Profile(z_mm=rise[:, 2], values=depths),
         domes=(float(place["T9"][2] - 5), float(place["T10"][2] + 5)),
         scale=s,
-        crest_z=float(place["S1"][2] + 48 * s),
+        ilium=Ilium(s1=place["S1"], scale=s),
     )
 
 
