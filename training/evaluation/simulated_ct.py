@@ -205,11 +205,17 @@ def adverse_cases() -> list[Case]:
 
 
 def run_all(cases: Sequence[Case], processes: int, title: str, readers: Sequence[str] = (DEFAULT_READER,)) -> list[CaseResult]:
-    """Every case by every reader, in several processes, with a progress bar on stderr."""
+    """Every case by every reader, in several processes, with a progress bar on stderr, or a line a result where that is no terminal."""
     console = Console(stderr=True)
+    results: list[CaseResult] = []
     with ProcessPoolExecutor(max_workers=processes) as pool:
         done = pool.map(partial(run_readers, readers=tuple(readers)), cases)
-        return [result for results in track(done, description=title, total=len(cases), console=console) for result in results]
+        for found in track(done, description=title, total=len(cases), console=console):
+            results.extend(found)
+            if not console.is_terminal:
+                for result in found:
+                    console.print(f"{result.case.name}, {result.reader}: {'; '.join(result.failures) or 'nothing amiss'}", highlight=False)
+    return results
 
 
 def print_results(console: Console, results: Sequence[CaseResult], title: str) -> None:
