@@ -30,6 +30,7 @@ class Journal:
         try:
             whole = self._load(path) if path.exists() else 0
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
             self._file = path.open("a", encoding="utf-8")
             self._file.truncate(whole)
         except OSError as error:
