@@ -11,6 +11,8 @@ from rich.table import Table
 
 from training.errors import TrainingError
 
+_SHOWN = 10
+
 if TYPE_CHECKING:
     from training.data.rows import Manifest
     from training.data.splits import SplitOptions
@@ -85,8 +87,10 @@ def _split(console: Console, found: "Manifest", path: Path, options: "SplitOptio
     else:
         dealt = load_or_make_split(path, found, options, content=content)
     _print_counts(console, "patients by part", count_patients(dealt, found))
-    for names in dealt.linked:
+    for names in dealt.linked[:_SHOWN]:
         console.print(f"kept together: {', '.join(names)}", markup=False)
+    if len(dealt.linked) > _SHOWN:
+        console.print(f"kept together: {len(dealt.linked) - _SHOWN} more groups")
     console.print(f"split: {path}", markup=False)
 
 

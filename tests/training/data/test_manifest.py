@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.training.data.made import read, write
@@ -205,7 +205,7 @@ _ROWS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_ROWS, min_size=1, max_size=6), st.sampled_from(["csv", "parquet"]))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[ManifestRow], suffix: str) -> None:
     folder = tmp_path_factory.mktemp("written")

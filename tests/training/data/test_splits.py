@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
@@ -69,7 +69,7 @@ def assert_clean(split: Split, manifest: Manifest, content: dict[Path, frozenset
     assert len(parts) == len(manifest.used)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_ANY_ROWS, _OPTIONS)
 def test_no_patient_is_in_two_parts(rows: list[ManifestRow], options: SplitOptions) -> None:
     manifest = manifest_of(rows)
@@ -86,7 +86,7 @@ def test_no_patient_is_in_two_parts(rows: list[ManifestRow], options: SplitOptio
             assert len(fold.train) + len(fold.validation) + len(split.rows(manifest, *[TEST] * (TEST in split.names))) == len(manifest.used)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_ANY_ROWS, _ANY_ROWS, _OPTIONS)
 def test_an_extended_split_moves_nobody_and_stays_clean(rows: list[ManifestRow], more: list[ManifestRow], options: SplitOptions) -> None:
     before, after = manifest_of(rows), manifest_of([*rows, *more])
@@ -102,7 +102,7 @@ def test_an_extended_split_moves_nobody_and_stays_clean(rows: list[ManifestRow],
     assert all(extended.parts[name] == split.parts[name] for name in split.parts)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(0, 40), max_size=12), st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_allocation_keeps_every_share_within_one(sizes: list[int], weights: list[int]) -> None:
     shares = [weight / sum(weights) for weight in weights]

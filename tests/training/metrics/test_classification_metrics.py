@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -83,7 +83,7 @@ def test_wrong_classes_are_refused(truth: list[int], predicted: list[int]) -> No
         confusion_matrix(truth, predicted, 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=40))
 def test_areas_with_ties(cases: list[tuple[bool, int]]) -> None:
     true, score = np.array([case[0] for case in cases]).astype(int), np.array([case[1] for case in cases])
