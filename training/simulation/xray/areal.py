@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.simulation.body import PaintedPatient, Structure
+from training.simulation.body import PaintedPatient
 from training.simulation.spine import Spine, Vertebra
+from training.simulation.structure import Structure
 from training.simulation.xray.projection import axes_mm
 
 FINE_MM = 0.5
