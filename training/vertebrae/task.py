@@ -65,7 +65,8 @@ class VertebraTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Weighted cross-entropy plus soft Dice over the six structures."""
-        loss: Tensor = self._loss(model(batch["image"]), batch["structures"])
+        scores = model(batch["image"])
+        loss: Tensor = self._loss.to(scores.device)(scores, batch["structures"])
         return loss, {"loss": float(loss.detach())}
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
