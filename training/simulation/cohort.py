@@ -41,6 +41,20 @@ _FRACTURE_SITES = {"T7": 0.08, "T8": 0.1, "T11": 0.1, "T12": 0.24, "L1": 0.26, "
 
 
 @dataclass(frozen=True, kw_only=True)
+class FilmHabits:
+    """How the chest film is made and sent.
+
+    ``portable`` is AP in bed; ``computed`` a CR image rather than DX; ``inverted`` is MONOCHROME1; ``unsized`` says no pixel spacing.
+    """
+
+    portable: bool = False
+    computed: bool = False
+    inverted: bool = False
+    unsized: bool = False
+    view_in_header: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class CohortPatient:
     """One patient of a cohort, before bone density is settled.
 
@@ -52,6 +66,8 @@ class CohortPatient:
         The class, and the true L1-L4 T-score on the scale of ``device`` that the patient shall have.
     vendor, contrast_in_header, extra_series
         How the CT is written.
+    film, other_regions
+        How the film is made, and whether the densitometer sends other regions beside the spine.
     ct_date, dxa_date, film_date
         Days of the three studies.
     """
@@ -65,6 +81,8 @@ class CohortPatient:
     vendor: Vendor
     contrast_in_header: bool
     extra_series: bool
+    film: FilmHabits
+    other_regions: bool
     ct_date: date
     dxa_date: date
     film_date: date
@@ -115,16 +133,19 @@ def _sample(seed: int, index: int, target: BoneLabel, parameters: CohortParamete
     patient = _patient(rng, seed * 100_000 + index, target, target_t, population)
     patient = replace(patient, contrast=ContrastPhase(_choose(rng, parameters.scanners.contrast)))
     ct_date = first_study_date(patient)
+    device = _choose(rng, parameters.devices)
     return CohortPatient(
         index=index,
         patient=patient,
         acquisition=_acquisition(rng, patient, parameters.scanners),
         target=target,
         target_t=target_t,
-        device=_choose(rng, parameters.devices),
+        device=device,
         vendor=Vendor(_choose(rng, parameters.scanners.vendors)),
         contrast_in_header=bool(rng.random() >= parameters.scanners.contrast_unsaid),
         extra_series=bool(rng.random() < parameters.scanners.extra_series),
+        film=_film(rng, parameters.scanners),
+        other_regions=bool(rng.random() < parameters.scanners.other_regions.get(device, 0.0)),
         ct_date=ct_date,
         dxa_date=ct_date + timedelta(days=int(rng.integers(-parameters.dxa_gap_days, parameters.dxa_gap_days + 1))),
         film_date=ct_date + timedelta(days=int(rng.integers(-parameters.film_gap_days, parameters.film_gap_days + 1))),
@@ -221,6 +242,12 @@ def _acquisition(rng: np.random.Generator, patient: PatientParameters, scanners:
         field_of_view=field,
         feet_first=bool(rng.random() < scanners.feet_first_share),
     )
+
+
+def _film(rng: np.random.Generator, scanners: Scanners) -> FilmHabits:
+    shares = (scanners.portable_films, scanners.cr_films, scanners.inverted_films, scanners.unsized_films, scanners.films_without_view)
+    bedside, computed, inverted, unsized, unsaid = (bool(rng.random() < share) for share in shares)
+    return FilmHabits(portable=bedside, computed=computed, inverted=inverted, unsized=unsized and computed, view_in_header=not unsaid)
 
 
 def _choose(rng: np.random.Generator, shares: Mapping[str, float]) -> str:

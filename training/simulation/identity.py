@@ -59,7 +59,7 @@ def study_identity(patient: PatientParameters, modality: str, *what: object, stu
         patient_name=f"SIMULATED^PATIENT {patient.seed}",
         patient_id=patient_id(patient),
         birth_date=birth_date(patient).strftime("%Y%m%d"),
-        age=f"{_whole_years(birth_date(patient), day):03d}Y",
+        age=f"{whole_years(birth_date(patient), day):03d}Y",
         study_date=day.strftime("%Y%m%d"),
         study_time=f"{8 + patient.seed % 10:02d}{patient.seed % 60:02d}00",
         accession_number=f"SIM{tag}{study_uid[-6:]}",
@@ -94,5 +94,6 @@ def _tag(patient: PatientParameters) -> str:
     return hashlib.sha256(repr(_person(patient)).encode()).hexdigest()[:6].upper()
 
 
-def _whole_years(birth: date, day: date) -> int:
+def whole_years(birth: date, day: date) -> int:
+    """Age in years, as calendars count it."""
     return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))

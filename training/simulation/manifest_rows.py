@@ -1,11 +1,11 @@
 """The manifest of simulated patients: one row a study, as a hospital would list it."""
 
 from collections.abc import Iterable
-from datetime import date
 from pathlib import Path
 
 from training.data.rows import ManifestRow
 from training.data.values import Modality, Sex
+from training.simulation.identity import whole_years
 from training.simulation.truth_file import PatientFile, StudyTruth
 
 
@@ -50,10 +50,6 @@ def _row(truth: PatientFile, study: StudyTruth, modality: Modality, folder: Path
         dxa_date=measured.study_date if measured is not None else None,
         device=device,
         sex=Sex(truth.patient.sex),
-        age=float(_years(truth.patient.birth_date, study.study_date)),
+        age=float(whole_years(truth.patient.birth_date, study.study_date)),
         mask=mask,
     )
-
-
-def _years(birth: date, day: date) -> int:
-    return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))

@@ -1,34 +1,25 @@
 """One simulated patient on disk: CT, chest film and DXA as DICOM, masks, and ``truth.json``."""
 
 import hashlib
-import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from inference import __version__
 from training.data.labels import who_label
 from training.data.values import Modality
 from training.errors import TrainingError
-from training.simulation.body import Structure
-from training.simulation.cohort import CohortPatient, with_spacing
-from training.simulation.ct import SimulatedCt, simulate_ct
+from training.simulation.cohort import CohortPatient
 from training.simulation.density import Settled, settle, together, usable_levels
-from training.simulation.dicom import StudyOptions, write_dicom
-from training.simulation.identity import birth_date, identity, study_identity
-from training.simulation.masks import write_labels
+from training.simulation.identity import birth_date, study_identity
 from training.simulation.parameters import PatientParameters
+from training.simulation.patient_studies import plain, write_chest_film, write_ct, write_densitometry
 from training.simulation.truth import altered_because
 from training.simulation.truth_file import (
     BoneTruth,
     CohortTruth,
-    CtLevel,
-    CtTruth,
     DeviceBone,
-    Heights,
     LevelBone,
-    MaskTruth,
     PatientFile,
     PatientTruth,
     Studies,
@@ -96,7 +87,9 @@ def write_patient(request: PatientRequest, folder: Path) -> PatientFile:
     person = request.person
     settled = settle(person.patient, person.target_t, person.device)
     studies = Studies(
-        ct=_write_ct(request, settled.patient, half) if Modality.CT in request.modalities else None,
+        ct=write_ct(person, settled.patient, request.spacing_mm, half) if Modality.CT in request.modalities else None,
+        cxr=write_chest_film(person, settled.patient, half) if Modality.CXR in request.modalities else None,
+        dxa=write_densitometry(person, settled.patient, half) if Modality.DXA in request.modalities else None,
     )
     truth = PatientFile(
         software=__version__,
@@ -150,67 +143,5 @@ def _patient_truth(patient: PatientParameters) -> PatientTruth:
         sex="F" if patient.sex == "F" else "M",
         age_years=patient.age_years,
         birth_date=birth_date(patient),
-        parameters=_plain(patient),
+        parameters=plain(patient),
     )
-
-
-def _write_ct(request: PatientRequest, patient: PatientParameters, folder: Path) -> CtTruth:
-    person = request.person
-    acquisition = person.acquisition if request.spacing_mm is None else with_spacing(person.acquisition, request.spacing_mm)
-    simulated = simulate_ct(patient, acquisition)
-    options = StudyOptions(
-        localizer=person.extra_series,
-        secondary_capture=person.extra_series,
-        contrast_in_header=person.contrast_in_header,
-        vendor=person.vendor,
-        study_date=person.ct_date,
-    )
-    files = write_dicom(simulated, folder / "ct", options)
-    who = identity(simulated, person.ct_date)
-    return CtTruth(
-        study_uid=who.study_instance_uid,
-        series_uid=who.uid("axial series"),
-        study_date=person.ct_date,
-        path="ct",
-        files=len(files),
-        vendor=person.vendor,
-        contrast=patient.contrast,
-        acquisition=_plain(acquisition),
-        masks=_write_masks(simulated, folder),
-        levels=_ct_levels(simulated),
-    )
-
-
-def _write_masks(simulated: SimulatedCt, folder: Path) -> MaskTruth:
-    (folder / "masks").mkdir()
-    truth, affine = simulated.truth, simulated.volume.affine
-    for name, labels in (("bodies", truth.bodies), ("structures", truth.structures)):
-        write_labels(labels, affine, folder / "masks" / f"{name}.nii.gz")
-    return MaskTruth(
-        bodies="masks/bodies.nii.gz",
-        structures="masks/structures.nii.gz",
-        labels={level.name: level.label for level in truth.levels},
-        structure_labels={structure.name.lower(): int(structure) for structure in Structure},
-    )
-
-
-def _ct_levels(simulated: SimulatedCt) -> tuple[CtLevel, ...]:
-    return tuple(
-        CtLevel(
-            level=level.name,
-            label=level.label,
-            whole=level.whole,
-            altered=level.altered,
-            trabecular_hu=level.trabecular_hu,
-            trabecular_median_hu=level.trabecular_median_hu,
-            height_mm=Heights(anterior=level.anterior_mm, middle=level.middle_mm, posterior=level.posterior_mm),
-            centre_lps_mm=level.centre_lps_mm,
-        )
-        for level in simulated.truth.levels
-    )
-
-
-def _plain(parameters: Any) -> dict[str, Any]:
-    """A dataclass as JSON holds it."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(parameters)))
-    return plain

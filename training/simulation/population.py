@@ -85,7 +85,8 @@ class Scanners:
     """How patients are scanned: shares of phases, tube voltages, fields of view, slice distances and vendors, all assumed.
 
     ``contrast_unsaid`` is the share of contrast scans whose header does not say so, ``extra_series`` that of studies with a localizer and a
-    screen capture beside the axial series.
+    screen capture beside the axial series. Films may be portable, CR, MONOCHROME1, without pixel spacing (CR alone) or without a view in
+    the header; ``other_regions`` is the share of DXA studies, by device, that hold hips, knee, whole body and a lateral spine as well.
     """
 
     contrast: Mapping[str, float] = field(default_factory=lambda: {"native": 0.45, "venous": 0.45, "arterial": 0.10})
@@ -98,6 +99,12 @@ class Scanners:
     contrast_unsaid: float = 0.3
     extra_series: float = 0.25
     noise_sd_hu: tuple[float, float] = (7.0, 24.0)
+    portable_films: float = 0.2
+    cr_films: float = 0.35
+    inverted_films: float = 0.15
+    unsized_films: float = 0.3
+    films_without_view: float = 0.15
+    other_regions: Mapping[str, float] = field(default_factory=lambda: {"GE Lunar": 0.3})
 
     def __post_init__(self) -> None:
         check_shares("contrast", self.contrast, tuple(ContrastPhase))
@@ -105,7 +112,9 @@ class Scanners:
         check_shares("fields", self.fields, tuple(FieldOfView))
         check_shares("slices_mm", self.slices_mm)
         check_shares("vendors", self.vendors, tuple(Vendor))
-        for share in (self.sharp_share, self.feet_first_share, self.contrast_unsaid, self.extra_series):
+        ct = (self.sharp_share, self.feet_first_share, self.contrast_unsaid, self.extra_series)
+        films = (self.portable_films, self.cr_films, self.inverted_films, self.unsized_films, self.films_without_view)
+        for share in (*ct, *films, *self.other_regions.values()):
             if not 0.0 <= share <= 1.0:
                 raise TrainingError("a share of the scanners lies between 0 and 1")
 

@@ -162,14 +162,15 @@ class DxaLevelTruth(_Model):
     area_cm2: float
     bmc_g: float
     t_score: float
-    box: tuple[int, int, int, int] | None
+    box: tuple[int, int, int, int]
 
 
 class DxaTruth(StudyTruth):
-    """The DXA study."""
+    """The DXA study: a file a region in ``regions``, and the measurement of L1 to L4 and of all four (``L1-L4``)."""
 
     device: str
     acquisition: dict[str, Any]
+    spacing_mm: float
     regions: dict[str, str]
     levels: tuple[DxaLevelTruth, ...]
 
