@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save as safetensors_save
@@ -132,6 +132,12 @@ def bundle_metadata(osteon: OsteonMetadata, publication: Publication) -> BundleM
         raise TrainingError(f"the metadata cannot be used: {error}") from error
 
 
+_OUTPUTS: Mapping[Kind, tuple[Literal["image", "probabilities", "tuples"], str]] = {
+    Kind.SEGMENTATION: ("image", "labels"),
+    Kind.CLASSIFICATION: ("probabilities", "classes"),
+    Kind.REGRESSION: ("tuples", "raw"),
+}
+"""Type and format of the output in the words of MONAI's bundle specification."""
 _RANGES = {
     Normalisation.WINDOW_TO_MINUS_ONE_ONE: (-1.0, 1.0),
     Normalisation.WINDOW_TO_ZERO_ONE: (0.0, 1.0),
@@ -143,6 +149,7 @@ _RANGES = {
 def _data_format(osteon: OsteonMetadata) -> NetworkDataFormat:
     axes = len(osteon.input.patch_size)
     segmentation = osteon.kind is Kind.SEGMENTATION
+    kind, output_format = _OUTPUTS[osteon.kind]
     shape: tuple[int | str, ...] = (f"{osteon.input.multiple_of}*n",) * axes if segmentation else osteon.input.patch_size
     return NetworkDataFormat(
         inputs=InputFormats(
@@ -159,8 +166,8 @@ def _data_format(osteon: OsteonMetadata) -> NetworkDataFormat:
         ),
         outputs=OutputFormats(
             pred=DataFormat(
-                type="image" if segmentation else "probabilities" if osteon.kind is Kind.CLASSIFICATION else "prediction",
-                format=osteon.kind.value,
+                type=kind,
+                format=output_format,
                 num_channels=len(osteon.outputs),
                 spatial_shape=shape if segmentation else (),
                 value_range=(),

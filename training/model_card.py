@@ -30,7 +30,8 @@ def model_card(metadata: BundleMetadata, network: NetworkDefinition, parameters:
     parameters
         How many numbers the network has.
     hashes
-        SHA-256 of the bundle's other files by path. The bundle's own hash covers this card and can only stand in ``manifest.json``.
+        SHA-256 of the bundle's other files by path; pictures among them are shown.
+        The bundle's own hash covers this card and can only stand in ``manifest.json``.
     """
     osteon = metadata.osteon
     parts = [
@@ -41,7 +42,7 @@ def model_card(metadata: BundleMetadata, network: NetworkDefinition, parameters:
         _section("Limits", [f"- {text}" for text in osteon.limits]),
         _section("Network", _network(metadata, network, parameters)),
         _section("Training data", _training_data(metadata)),
-        _section("How it was made", _making(metadata)),
+        _section("How it was made", _making(metadata) + _pictures(hashes)),
         _section("Evaluation", _metrics(osteon.metrics)),
         _section("Changes", [f"- {number}: {text}" for number, text in metadata.changelog.items()]),
         _section("Files", [f"- `{name}`: sha256 `{hashes[name]}`" for name in (WEIGHTS, METADATA, INFERENCE)]),
@@ -130,6 +131,11 @@ def _making(metadata: BundleMetadata) -> list[str]:
         lines.append(f"- Trained{f' for {training.seconds / 60:.0f} min' if training.seconds is not None else ''}{where}")
     versions = f"MONAI {metadata.monai_version}, PyTorch {metadata.pytorch_version}, NumPy {metadata.numpy_version}"
     return [*lines, f"- Exported with {versions}"]
+
+
+def _pictures(hashes: Mapping[str, str]) -> list[str]:
+    names = [name.removeprefix("docs/") for name in hashes if name.endswith(".png")]
+    return [line for name in names for line in ("", f"![{name.removesuffix('.png').replace('-', ' ')}]({name})")]
 
 
 def _metrics(metrics: tuple[Metric, ...]) -> list[str]:

@@ -191,11 +191,11 @@ class OsteonMetadata(Closed):
 class DataFormat(Closed):
     """One input or output in MONAI's ``network_data_format``."""
 
-    type: Literal["image", "probabilities", "prediction"]
+    type: Literal["image", "probabilities", "tuples"]
     format: Text
     modality: str | None = None
     num_channels: Size
-    spatial_shape: tuple[Size | str, ...]
+    spatial_shape: tuple[Size | Annotated[str, Field(pattern=r"^[1-9]\d{0,3}\*n$")], ...]
     dtype: Literal["float32"] = "float32"
     value_range: tuple[float, ...]
     is_patch_data: bool
