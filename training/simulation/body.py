@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from training.simulation import abdomen, pelvis, sacrum, shoulder, thorax, torso
 from training.simulation.canvas import Canvas
+from training.simulation.degeneration import paint_osteophytes
 from training.simulation.parameters import ContrastPhase, PatientParameters
 from training.simulation.posterior import paint_arch, paint_canal, paint_screws
 from training.simulation.spine import Spine, build_spine
@@ -112,6 +113,7 @@ def paint(canvas: Canvas, body: Body, *, arms_raised: bool) -> None:
     for label, vertebra, bone in whole:
         with canvas.marking(Structure.POSTERIOR, mineralised=True):
             paint_arch(canvas, vertebra, bone.base_hu, bone.cortex_hu, scale)
+        paint_osteophytes(canvas, vertebra, patient, label)
         paint_body(canvas, vertebra, bone, scale, label)
     with canvas.marking(None):
         paint_screws(canvas, spine, patient.screws, scale)

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.canvas import Canvas, FloatArray, Frame, Layer, Region
+from training.simulation.mineral import vbmd_mg_cm3
 from training.simulation.parameters import PatientParameters
 from training.simulation.posterior import pedicles
 from training.simulation.shapes import ellipsoid, rounded, smooth_max
 from training.simulation.spine import Vertebra
 from training.simulation.structure import Structure
+from training.simulation.texture import draw_waves, texture_hu
 from training.simulation.tissue import (
     CEMENT_HU,
     CORTICAL_HU,
@@ -38,7 +40,7 @@ class Bone:
     base_hu: float
     cortex_hu: float
     waves: NDArray[np.float64]
-    """(N, 5): wave vector, phase, amplitude of the texture."""
+    """(N, 5): wave vector, phase, amplitude of :mod:`training.simulation.texture`."""
     offset_hu: float
     cement: NDArray[np.float64]
     """(N, 6): centres and semi-axes of cement clouds."""
@@ -80,20 +82,13 @@ def make_bone(vertebra: Vertebra, patient: PatientParameters) -> Bone:
     """The material of one body, deterministic from the patient's seed and the level; its texture averages to zero over the interior."""
     rng = np.random.default_rng((patient.seed, 23, _number(vertebra.name)))
     base = vertebra.trabecular_hu
-    directions = rng.normal(size=(10, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    lengths = rng.uniform(4, 16, (10, 1))
-    amplitude = (4 + 0.05 * max(base, 0)) / np.sqrt(10 / 2)
-    waves = np.concatenate(
-        [2 * np.pi * directions / lengths, rng.uniform(0, 2 * np.pi, (10, 1)), amplitude * rng.uniform(0.5, 1.5, (10, 1))], axis=1
-    )
+    waves = draw_waves(rng, vbmd_mg_cm3(base))
     size = np.array([vertebra.width_mm, vertebra.depth_mm, vertebra.height_mm])
     cement = _clouds(rng, size, 4, (4.0, 8.0)) if vertebra.name in patient.cement else np.zeros((0, 6))
     focus = _clouds(rng, size, 1, (4.0, 5.5)) if vertebra.name in patient.dense_focus else np.zeros((0, 6))
     cortex = CORTICAL_HU * (0.7 + 0.3 * float(np.clip(vertebra.trabecular_hu / 140, 0.3, 1.1)))
-    plain = Bone(base_hu=base, cortex_hu=cortex, waves=waves, offset_hu=0.0, cement=cement, focus=focus)
     points, _ = interior_points(vertebra)
-    offset = float(_texture(plain, points).mean()) if points[0].size else 0.0
+    offset = float(texture_hu(waves, points).mean()) if points[0].size else 0.0
     return Bone(base_hu=base, cortex_hu=cortex, waves=waves, offset_hu=-offset, cement=cement, focus=focus)
 
 
@@ -111,7 +106,9 @@ def interior_points(vertebra: Vertebra) -> tuple[Points, FloatArray]:
 def trabecular_hu(vertebra: Vertebra, bone: Bone, point: Points, inner: FloatArray) -> FloatArray:
     """Attenuation at 120 kVp without contrast, ``inner`` mm from the cortex, at points of the frame: texture, basivertebral vein, focus."""
     left, posterior, cranial = point
-    out = (bone.base_hu + bone.offset_hu + _texture(bone, point)) * (1 + _SUBCORTICAL * np.exp(np.minimum(inner, 0) / _SUBCORTICAL_MM))
+    out = (bone.base_hu + bone.offset_hu + texture_hu(bone.waves, point)) * (
+        1 + _SUBCORTICAL * np.exp(np.minimum(inner, 0) / _SUBCORTICAL_MM)
+    )
     vein = ellipsoid(left, posterior - (vertebra.depth_mm / 2 - 3), cranial, (4.0, 8.0, 1.8))
     out += np.clip(0.5 - vein / 1.5, 0, 1) * (VEIN_HU + 0.3 * bone.base_hu - out)
     for cloud in bone.focus:
@@ -172,14 +169,6 @@ def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra, hu: float = DIS
         return [(outer, hu + 14.0), (outer + 7.0, hu - 4.0)]
 
     canvas.paint(Region(frame=frame, low=(-width * 0.55, -depth * 0.6, -half), high=(width * 0.55, depth * 0.6, half)), layers)
-
-
-def _texture(bone: Bone, point: Points) -> FloatArray:
-    left, posterior, cranial = point
-    total: FloatArray = np.zeros(np.broadcast_shapes(left.shape, posterior.shape, cranial.shape), dtype=np.float32)
-    for wave in bone.waves.tolist():
-        total += np.float32(wave[4]) * np.cos(wave[0] * left + wave[1] * posterior + wave[2] * cranial + wave[3])
-    return total
 
 
 def _cloud(cloud: NDArray[np.float64], point: Points) -> FloatArray:
