@@ -16,7 +16,7 @@ def text_mask(text: str, height_px: int) -> FloatArray:
     left, top, right, bottom = (int(np.floor(value)) for value in font.getbbox(text))
     page = Image.new("L", (max(1, right - left + 2), max(1, bottom - top + 2)))
     ImageDraw.Draw(page).text((1 - left, 1 - top), text, font=font, fill=255)
-    return np.asarray(page, dtype=np.float32) / 255
+    return np.asarray(page, dtype=np.float32) / np.float32(255)
 
 
 def burn_marker(grey: FloatArray, text: str, pitch_mm: float, *, height_mm: float = 14.0) -> FloatArray:

@@ -48,12 +48,12 @@ class Detector:
     @property
     def u_mm(self) -> NDArray[np.float64]:
         """(columns,) pixel centres."""
-        return self.first_u_mm + self.pitch_mm * np.arange(self.columns)
+        return np.asarray(self.first_u_mm + self.pitch_mm * np.arange(self.columns), dtype=np.float64)
 
     @property
     def v_mm(self) -> NDArray[np.float64]:
         """(rows,) pixel centres."""
-        return self.first_v_mm + self.pitch_mm * np.arange(self.rows)
+        return np.asarray(self.first_v_mm + self.pitch_mm * np.arange(self.rows), dtype=np.float64)
 
     def with_pitch(self, pitch_mm: float) -> "Detector":
         """The same field with other pixels."""
@@ -115,12 +115,12 @@ class LineIntegrals:
         return out
 
     def resampled(self, detector: Detector) -> "LineIntegrals":
-        """On finer or coarser pixels, by cubic splines; never negative."""
+        """On finer or coarser pixels, by cubic splines: a sharp edge overshoots a little, the mass is kept."""
         rows = (detector.v_mm - self.detector.first_v_mm) / self.detector.pitch_mm
         columns = (detector.u_mm - self.detector.first_u_mm) / self.detector.pitch_mm
         grid = np.meshgrid(rows, columns, indexing="ij")
         fine = [ndimage.map_coordinates(image, grid, order=3, mode="nearest", output=np.float32) for image in self.mass_g_cm2]
-        return LineIntegrals(mass_g_cm2=np.maximum(np.stack(fine), 0), detector=detector)
+        return LineIntegrals(mass_g_cm2=np.stack(fine), detector=detector)
 
 
 def line_integrals(painted: PaintedPatient, beam: Beam, detector: Detector) -> LineIntegrals:
