@@ -1,7 +1,6 @@
 """``osteon bundles``: which models are there, whether they are whole, and how a new one comes in."""
 
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from inference.bundles import BundleEntry, BundleError, BundleNotAllowedError, BundleSource, check_signature
-from inference.bundles.install import install_bundle
+from inference.bundles import BundleEntry, BundleError, BundleNotAllowedError, BundleSource, check_signature, load_bundle
+from inference.bundles.install import install_bundle, pack_bundle
 from node.config import Config
 from node.config_file import find_config, load_config
 from node.errors import ConfigError, ExitCode
@@ -44,7 +43,7 @@ def verify(
 ) -> None:
     """Verify models: every file's hash, the metadata, the weights against the architecture. Exit code: 0 all whole, 3 one is not."""
     source = _source(config)
-    entries = source.entries() if what is None else source.named(what) or (_at(Path(what), source),)
+    entries = source.entries() if what is None else source.named(what) or (source.entry(_folder(Path(what))),)
     checked = [_checked(entry) for entry in entries]
     _print(checked, as_json)
     raise typer.Exit(ExitCode.RESULT if all(entry.bundle is not None for entry in checked) else ExitCode.REFUSED)
@@ -67,19 +66,38 @@ def install(
         bundle = install_bundle(file, source.folder, sha256)
     except (BundleError, BundleNotAllowedError) as error:
         typer.echo(str(error), err=True)
-        sys.exit(ExitCode.REFUSED)
+        raise typer.Exit(ExitCode.REFUSED) from None
     _print([source.entry(bundle.folder)], as_json)
+
+
+@app.command()
+def pack(
+    what: Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A name of the list, or a folder.")],
+    file: Annotated[Path, typer.Argument(help="The zip file to write; it must not exist.")],
+    config: ConfigOption = None,
+) -> None:
+    """Write a model as the zip file that install takes, and print its sha256. Exit code: 0 written, 3 the model is not whole."""
+    source = _source(config)
+    if file.exists():
+        raise ConfigError(f"{file} exists; name another file")
+    try:
+        bundle = source.open(what) if source.named(what) else load_bundle(_folder(Path(what)))
+        pack_bundle(bundle, file)
+    except (BundleError, BundleNotAllowedError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(ExitCode.REFUSED) from None
+    typer.echo(f"{file}: {bundle.name} {bundle.version}, sha256 {bundle.sha256}")
 
 
 def _source(config: Path | None) -> BundleSource:
     return bundle_source(load_config(config or find_config()))
 
 
-def _at(folder: Path, source: BundleSource) -> BundleEntry:
-    """The bundle of a folder that need not be the site's."""
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: no bundle has this name, and there is no such folder; osteon bundles list shows the names")
-    return source.entry(folder)
+def _folder(path: Path) -> Path:
+    """A folder that somebody named, which need not be the site's."""
+    if not path.is_dir():
+        raise ConfigError(f"{path}: no bundle has this name, and there is no such folder; osteon bundles list shows the names")
+    return path
 
 
 def _checked(entry: BundleEntry) -> BundleEntry:

@@ -106,6 +106,16 @@ def test_a_hash_that_differs_is_refused(config: Path, archive: Path) -> None:
     assert not (config.parent / "models" / "tiny-1.0.0").exists()
 
 
+def test_a_bundle_is_packed_for_another_site(config: Path, made: Bundle, tmp_path: Path) -> None:
+    packed = tmp_path / "out.zip"
+    done = run(config, "pack", str(made.folder), str(packed))
+    assert done.exit_code == ExitCode.RESULT, done.output
+    assert f"tiny 1.0.0, sha256 {made.sha256}" in done.stdout
+    assert run(config, "install", str(packed), "--sha256", made.sha256).exit_code == ExitCode.RESULT
+    assert isinstance(run(config, "pack", str(made.folder), str(packed)).exception, ConfigError)
+    assert run(config, "pack", "tiny", str(tmp_path / "again.zip")).exit_code == ExitCode.REFUSED  # this site does not allow it
+
+
 def test_what_is_no_bundle_is_refused(config: Path) -> None:
     done = run(config, "install", str(config))
     assert done.exit_code == ExitCode.REFUSED
