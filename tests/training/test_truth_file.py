@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -18,11 +19,14 @@ from inference.reading import find_files, read_headers
 from inference.volume import Volume
 from training.cli import main
 from training.data.labels import who_label
-from training.data.manifest import read_manifest
+from training.data.manifest import Modality, read_manifest
 from training.errors import TrainingError
+from training.simulation import patient_folder
 from training.simulation.cohort import sample_cohort
 from training.simulation.density import settle
 from training.simulation.masks import write_labels
+from training.simulation.patient_folder import PatientRequest
+from training.simulation.population import COHORTS
 from training.simulation.truth_file import PatientFile, read_truth
 from training.simulation.xray.devices import DEVICES
 
@@ -142,25 +146,87 @@ def test_the_manifest_reads_back_without_complaint(cohort: Path, patients: Seque
         assert set(row.bmd_g_cm2) == {*patient.truth.bone.levels_used, "L1-L4"}
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_processes(cohort: Path, tmp_path: Path) -> None:
-    assert run(*ARGUMENTS, "--patients", "2", "--out", str(tmp_path), "--jobs", "2") == 0
-    first = {name: digest for name, digest in digests(cohort).items() if "patient-00002" not in name and name != "manifest.csv"}
-    again = digests(tmp_path)
-    del again["manifest.csv"]
-    assert again == first
-
-
-def test_an_interrupted_run_goes_on_where_it_ended(cohort: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_where_it_ended_with_the_same_bytes_from_other_processes(cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "again"
     shutil.copytree(cohort, out)
     before = digests(out)
-    gone, kept = out / "patients" / "patient-00001", out / "patients" / "patient-00000" / "truth.json"
-    gone.rename(gone.with_name(".patient-00001.partial"))
-    (gone.with_name(".patient-00001.partial") / "ct" / "CT0001.dcm").write_bytes(b"cut short")
-    stamp = kept.stat().st_mtime_ns
-    assert run(*ARGUMENTS, "--patients", "3", "--out", str(out), "--jobs", "1") == 0
+    kept, cut, gone = sorted((out / "patients").iterdir())
+    half = cut.with_name(".patient-00001.partial")
+    cut.rename(half)
+    (half / "ct" / "CT0001.dcm").write_bytes(b"cut short")
+    shutil.rmtree(gone)
+    stamp = (kept / "truth.json").stat().st_mtime_ns
+    assert run(*ARGUMENTS, "--patients", "3", "--out", str(out), "--jobs", "2") == 0
     assert digests(out) == before
-    assert kept.stat().st_mtime_ns == stamp
+    assert (kept / "truth.json").stat().st_mtime_ns == stamp
+
+
+@pytest.fixture(scope="module")
+def projected(tmp_path_factory: pytest.TempPathFactory) -> Patient:
+    out = tmp_path_factory.mktemp("projected")
+    arguments = ("simulate", "--patients", "1", "--seed", "8", "--cohort", "multidevice", "--modality", "cxr", "--modality", "dxa")
+    assert run(*arguments, "--out", str(out), "--manifest", str(out / "list.parquet"), "--jobs", "1") == 0
+    folder = out / "patients" / "patient-00000"
+    return Patient(folder, read_truth(folder))
+
+
+def test_film_and_dxa_belong_to_one_patient_and_the_manifest_says_so(projected: Patient) -> None:
+    film, dxa = projected.truth.studies.cxr, projected.truth.studies.dxa
+    assert film is not None
+    assert dxa is not None
+    for study in (film, dxa):
+        headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted((projected.folder / study.path).iterdir())]
+        assert len(headers) == study.files
+        assert {header.PatientID for header in headers} == {projected.truth.patient.patient_id}
+        assert {header.StudyInstanceUID for header in headers} == {study.study_uid}
+        assert {header.StudyDate for header in headers} == {study.study_date.strftime("%Y%m%d")}
+    manifest = read_manifest(projected.folder.parents[1] / "list.parquet")
+    assert [row.modality.value for row in manifest.rows] == ["CXR", "DXA"]
+    assert {row.dxa_date for row in manifest.rows} == {dxa.study_date}
+    assert {row.study_uid for row in manifest.rows} == {film.study_uid, dxa.study_uid}
+
+
+def test_landmarks_lie_on_the_film_and_boxes_on_the_dxa_image(projected: Patient) -> None:
+    film, dxa = projected.truth.studies.cxr, projected.truth.studies.dxa
+    assert film is not None
+    assert dxa is not None
+    assert len(film.landmarks) == 16
+    for landmark in film.landmarks:
+        assert 0 <= landmark.row < film.rows
+        assert 0 <= landmark.column < film.columns
+    spine = pydicom.dcmread(projected.folder / dxa.path / dxa.regions["AP Spine"])
+    image = spine.pixel_array
+    for level in dxa.levels:
+        top, left, bottom, right = level.box
+        assert 0 <= top < bottom < image.shape[0]
+        inside, aside = image[top : bottom + 1, left : right + 1], image[top : bottom + 1, max(0, left - 25) : left - 5]
+        assert inside.mean() > aside.mean() + 20
+
+
+def test_the_densitometer_measures_what_is_true(projected: Patient) -> None:
+    dxa, bone = projected.truth.studies.dxa, projected.truth.bone
+    assert dxa is not None
+    assert dxa.device == bone.device
+    true = {level.level: level.devices[bone.device].bmd_g_cm2 for level in bone.levels}
+    for level in dxa.levels[:4]:
+        assert level.bmd_g_cm2 == pytest.approx(true[level.level], rel=0.06)
+    assert dxa.levels[4].level == "L1-L4"
+    assert dxa.levels[4].bmd_g_cm2 == pytest.approx(np.mean(list(true.values())), rel=0.04)
+
+
+def test_a_modality_that_is_asked_for_later_is_added_to_those_that_are_there(projected: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Modality, ...]] = []
+
+    def remember(_: PatientRequest, modalities: tuple[Modality, ...], __: Path) -> PatientFile:
+        asked.append(modalities)
+        return projected.truth
+
+    monkeypatch.setattr(patient_folder, "_write", remember)
+    person = sample_cohort(1, 8, COHORTS["multidevice"])[0]
+    for wanted in (Modality.CXR, Modality.CT):
+        request = PatientRequest(person=person, cohort="multidevice", seed=8, modalities=(wanted,))
+        patient_folder.write_patient(request, projected.folder)
+    assert asked == [(Modality.CXR, Modality.DXA, Modality.CT)]
 
 
 def test_another_cohort_is_not_mixed_in_and_nothing_is_removed(cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,7 @@
 """``osteon simulate``: a cohort of simulated patients as DICOM, with the truth and a manifest."""
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +18,7 @@ from training.errors import TrainingError
 from training.simulation.cohort import sample_cohort
 from training.simulation.cohort_run import PATIENTS, patient_folder, run_cohort
 from training.simulation.manifest_rows import all_rows
-from training.simulation.patient_folder import ALL_MODALITIES, PatientRequest
+from training.simulation.patient_folder import ALL_MODALITIES, PatientRequest, study_of
 from training.simulation.population import COHORTS, CohortParameters
 from training.simulation.truth_file import TRUTH_NAME, PatientFile
 
@@ -62,8 +61,8 @@ def simulate(
     folders = [patient_folder(out, request) for request in requests]
     listed = manifest or out / "manifest.csv"
     rows = all_rows([(truth, folder.absolute()) for truth, folder in zip(truths, folders, strict=True)])
-    write_manifest([row for row in rows if row.modality in wanted], listed)
-    _print(Console(), truths, wanted, out, listed)
+    write_manifest(rows, listed)
+    _print(Console(), truths, out, listed)
 
 
 def cohort_parameters(cohort: str, prevalence: str | None) -> CohortParameters:
@@ -112,7 +111,7 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
-def _print(console: Console, truths: Sequence[PatientFile], wanted: Sequence[Modality], out: Path, manifest: Path) -> None:
+def _print(console: Console, truths: Sequence[PatientFile], out: Path, manifest: Path) -> None:
     table = Table("class", "patients", "women", "age", "T-score L1-L4", "fractured", title=f"{len(truths)} simulated patients")
     for label in LABELS:
         group = [truth for truth in truths if truth.bone.label is label]
@@ -129,15 +128,9 @@ def _print(console: Console, truths: Sequence[PatientFile], wanted: Sequence[Mod
             str(sum(bool(truth.patient.parameters["wedge"] or truth.patient.parameters["crush"]) for truth in group)),
         )
     console.print(table)
-    for modality, count in _files(truths, wanted).items():
-        console.print(f"{modality}: {len(truths)} studies, {count} files", highlight=False)
+    for modality in ALL_MODALITIES:
+        studies = [study for truth in truths if (study := study_of(truth, modality)) is not None]
+        if studies:
+            console.print(f"{modality}: {len(studies)} studies, {sum(study.files for study in studies)} files", highlight=False)
     console.print(f"{out / PATIENTS}: one folder a patient, with {TRUTH_NAME} and masks", highlight=False, soft_wrap=True)
     console.print(f"manifest: {manifest}", highlight=False, soft_wrap=True)
-
-
-def _files(truths: Sequence[PatientFile], wanted: Sequence[Modality]) -> Mapping[str, int]:
-    counts: Counter[str] = Counter()
-    for truth in truths:
-        studies = {Modality.CT: truth.studies.ct, Modality.CXR: truth.studies.cxr, Modality.DXA: truth.studies.dxa}
-        counts.update({modality.value: study.files for modality, study in studies.items() if modality in wanted and study is not None})
-    return counts

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from training.simulation.truth_file import (
     PatientFile,
     PatientTruth,
     Studies,
+    StudyTruth,
     read_truth,
     write_truth_file,
 )
@@ -60,36 +62,57 @@ def kept_truth(request: PatientRequest, folder: Path) -> PatientFile | None:
     TrainingError
         The folder holds a patient of another cohort, seed, grid or version: nothing of it is removed.
     """
-    if not folder.exists():
-        return None
-    truth = read_truth(folder)
-    if truth.cohort.request_sha256 != request.sha256:
-        text = f"{folder} holds another patient (cohort {truth.cohort.name}, seed {truth.cohort.seed}, osteon {truth.software})"
-        raise TrainingError(f"{text}: another cohort, seed, spacing or version; choose another --out, or remove the folder")
-    written = {Modality.CT: truth.studies.ct, Modality.CXR: truth.studies.cxr, Modality.DXA: truth.studies.dxa}
-    return truth if all(written[modality] is not None for modality in request.modalities) else None
+    truth = _present(request, folder)
+    return truth if truth is not None and set(request.modalities) <= set(written_modalities(truth)) else None
+
+
+def study_of(truth: PatientFile, modality: Modality) -> StudyTruth | None:
+    """The study of a modality; None where it was not written."""
+    return {Modality.CT: truth.studies.ct, Modality.CXR: truth.studies.cxr, Modality.DXA: truth.studies.dxa}[modality]
+
+
+def written_modalities(truth: PatientFile) -> tuple[Modality, ...]:
+    """The modalities that a patient's folder holds."""
+    return tuple(modality for modality in ALL_MODALITIES if study_of(truth, modality) is not None)
 
 
 def write_patient(request: PatientRequest, folder: Path) -> PatientFile:
     """Simulate one patient into ``folder``, which appears whole or not at all; one that already holds it all is kept.
+
+    A folder that lacks a modality is made again with that one added.
 
     Raises
     ------
     TrainingError
         No bone density gives the wanted T-score, or the folder holds another patient.
     """
-    kept = kept_truth(request, folder)
-    if kept is not None:
-        return kept
+    present = _present(request, folder)
+    if present is None:
+        return _write(request, request.modalities, folder)
+    there = written_modalities(present)
+    return present if set(request.modalities) <= set(there) else _write(request, (*there, *request.modalities), folder)
+
+
+def _present(request: PatientRequest, folder: Path) -> PatientFile | None:
+    if not folder.exists():
+        return None
+    truth = read_truth(folder)
+    if truth.cohort.request_sha256 != request.sha256:
+        text = f"{folder} holds another patient (cohort {truth.cohort.name}, seed {truth.cohort.seed}, osteon {truth.software})"
+        raise TrainingError(f"{text}: another cohort, seed, spacing or version; choose another --out, or remove the folder")
+    return truth
+
+
+def _write(request: PatientRequest, modalities: Sequence[Modality], folder: Path) -> PatientFile:
     half = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     person = request.person
     settled = settle(person.patient, person.target_t, person.device)
     studies = Studies(
-        ct=write_ct(person, settled.patient, request.spacing_mm, half) if Modality.CT in request.modalities else None,
-        cxr=write_chest_film(person, settled.patient, half) if Modality.CXR in request.modalities else None,
-        dxa=write_densitometry(person, settled.patient, half) if Modality.DXA in request.modalities else None,
+        ct=write_ct(person, settled.patient, request.spacing_mm, half) if Modality.CT in modalities else None,
+        cxr=write_chest_film(person, settled.patient, half) if Modality.CXR in modalities else None,
+        dxa=write_densitometry(person, settled.patient, half) if Modality.DXA in modalities else None,
     )
     truth = PatientFile(
         software=__version__,
