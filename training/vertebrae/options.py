@@ -1,14 +1,16 @@
 """What the second reader is: its network, its patches, its schedule. The small and the full size are two values of one class."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from inference.ct.segmentation.network.predict import CLASSES
 from training.errors import TrainingError
 from training.loop import LoopOptions
 from training.simulation.body import Structure
 from training.vertebrae.randomise import Randomisation
 
-STRUCTURES = ("background", "body", "posterior_elements", "disc", "sacrum", "rib", "pelvis")
+STRUCTURES = CLASSES
 """Classes in channel order; the first seven values of :class:`training.simulation.body.Structure`, other bone is background here."""
 CLASS_WEIGHTS = (0.4, 2.0, 1.2, 2.0, 1.2, 1.2, 1.0)
 WINDOW_HU = (-250.0, 750.0)
@@ -50,6 +52,8 @@ class VertebraOptions:
         Number of simulated patients to learn from; ``validation`` more are kept aside.
     steps_per_epoch
         Batches between two looks at the validation patients.
+    start_from
+        A bundle whose weights the run begins with, and its sha256; None begins with fresh ones.
     """
 
     channels: tuple[int, ...] = (24, 48, 96, 128)
@@ -60,6 +64,7 @@ class VertebraOptions:
     validation: int = 12
     steps_per_epoch: int = 100
     seed: int = 20
+    start_from: tuple[Path, str] | None = None
     randomisation: Randomisation = field(default_factory=Randomisation)
     loop: LoopOptions = field(default_factory=LoopOptions)
 

@@ -1,7 +1,6 @@
 """The trained second reader as a bundle: what it is, what it learned from, how well it does on simulated scans it never saw."""
 
 import platform
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from inference.bundles import (
     OsteonMetadata,
     TrainedOn,
     TrainingSummary,
+    load_bundle,
 )
 from training.errors import TrainingError
 from training.export import Publication, export_bundle
@@ -27,6 +27,10 @@ from training.vertebrae.runs import VertebraRun
 from training.vertebrae.task import dice_of
 
 NAME, VERSION = "vertebrae", "1.0.0"
+DATA = (
+    "Simulated patients that follow no population (training/vertebrae/anatomy.py), each patch randomised anew "
+    "(training/vertebrae/randomise.py). No patient's data, neither to train nor to choose."
+)
 LOG = "log.csv"
 INTENDED_USE = (
     "Second reader of vertebral bodies in CT beside the analytic segmenter. It finds the column and tells body, posterior elements, disc, "
@@ -81,11 +85,10 @@ def _metadata(run: VertebraRun, fitted: Fitted, command: str) -> OsteonMetadata:
         trained_on=TrainedOn.SIMULATED_ANATOMY,
         training=TrainingSummary(
             cases=run.options.pool,
-            data="Simulated patients that follow no population (training/vertebrae/anatomy.py), each patch randomised anew "
-            "(training/vertebrae/randomise.py). No patient's data, neither to train nor to choose.",
+            data=DATA + _started(run),
             seed=run.options.seed,
             command=command,
-            git_commit=_commit(),
+            git_commit=run.commit,
             seconds=max(fitted.seconds, 1e-3),
             hardware=f"{platform.machine()}, {_device(fitted)}",
         ),
@@ -118,19 +121,18 @@ def _metrics(run: VertebraRun, fitted: Fitted) -> Sequence[Metric]:
     ]
 
 
+def _started(run: VertebraRun) -> str:
+    """How the bundle to start from was made, in words; empty without one."""
+    if run.options.start_from is None:
+        return ""
+    before = load_bundle(*run.options.start_from)
+    training = before.metadata.osteon.training
+    made = f"`{training.command}` on {training.cases} such patients, commit {training.git_commit or 'unknown'}"
+    return f" It began with the weights of an earlier run: {made}."
+
+
 def _device(fitted: Fitted) -> str:
     return str(next(fitted.model.parameters()).device)
-
-
-def _commit() -> str | None:
-    """The commit of the tree that trained, where there is git."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=Path(__file__).parent, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
 
 
 def check_target(folder: Path) -> None:

@@ -1,21 +1,24 @@
 """One run of the second reader: paint what is missing, train, export, evaluate."""
 
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.progress import track
 
+from inference.bundles import Bundle
 from training.errors import TrainingError
 from training.loop import Fitted, LoopOptions, fit
 from training.vertebrae.anatomy import Pool
 from training.vertebrae.options import VertebraOptions, check_structures
 from training.vertebrae.task import VertebraTask
 
+COMMIT = "commit.txt"
 HELD_OUT_SEED_OFFSET = 1_000_003
 """Patients to look at come from another seed than those to learn from."""
 
 
-def full_size(epochs: int = 50, patients: int = 240) -> VertebraOptions:
+def full_size(epochs: int = 42, patients: int = 240, seed: int = 20) -> VertebraOptions:
     """The shipped reader: 1.1 million parameters."""
     loop = LoopOptions(
         epochs=epochs,
@@ -32,7 +35,14 @@ def full_size(epochs: int = 50, patients: int = 240) -> VertebraOptions:
         patience=None,
         seed=20,
     )
-    return VertebraOptions(loop=loop, pool=patients)
+    return VertebraOptions(loop=loop, pool=patients, seed=seed)
+
+
+def refined(start: Bundle, epochs: int, patients: int, seed: int) -> VertebraOptions:
+    """A shorter run at a lower rate that begins with a bundle's weights: for when the anatomy has become better."""
+    fresh = full_size(epochs, patients, seed)
+    loop = replace(fresh.loop, learning_rate=8e-4, warmup_epochs=0.2)
+    return replace(fresh, loop=loop, start_from=(start.folder, start.sha256))
 
 
 def quick() -> VertebraOptions:
@@ -73,8 +83,25 @@ class VertebraRun:
         """Train to the end, going on from the last checkpoint where there is one."""
         check_structures()
         self.out.mkdir(parents=True, exist_ok=True)
+        self._note_commit()
         self.paint(progress=progress)
         fitted = fit(self.task, self.options.loop, self.out, resume=resume, progress=progress)
         if not fitted.history:
             raise TrainingError("no epoch was completed; nothing was learned")
         return fitted
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the tree in which the run was begun, where there was git."""
+        note = self.out / COMMIT
+        return (note.read_text(encoding="ascii").strip() or None) if note.exists() else None
+
+    def _note_commit(self) -> None:
+        if (self.out / COMMIT).exists():
+            return
+        command = ["git", "rev-parse", "HEAD"]
+        try:
+            found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent, timeout=10).stdout
+        except (OSError, subprocess.SubprocessError):
+            found = ""
+        (self.out / COMMIT).write_text(found, encoding="ascii")

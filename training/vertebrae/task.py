@@ -11,7 +11,10 @@ from monai.networks.nets.unet import UNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inference.bundles import load_bundle
+from inference.bundles.network import read_network
 from inference.ct.segmentation.network.intensity import normalised
+from training.errors import TrainingError
 from training.loop import Batch, Batches, LoopOptions
 from training.simulation.body import Structure
 from training.vertebrae.anatomy import AnatomyCase, Pool
@@ -40,13 +43,31 @@ class VertebraTask:
         self._validation: list[Batch] = []
 
     def build(self) -> nn.Module:
-        """A fresh network."""
-        network: nn.Module = UNet(**self.options.network_arguments())
-        return network
+        """A fresh network, or one with the weights of the bundle to start from.
+
+        Raises
+        ------
+        TrainingError
+            That bundle holds another network.
+        """
+        if self.options.start_from is None:
+            fresh: nn.Module = UNet(**self.options.network_arguments())
+            return fresh
+        folder, sha256 = self.options.start_from
+        bundle = load_bundle(folder, sha256)
+        if dict(bundle.network.arguments) != self.options.network_arguments():
+            raise TrainingError(f"{folder} holds a network of other widths; training cannot start from it")
+        return read_network(bundle).requires_grad_(requires_grad=True).train()
 
     def describe(self) -> Mapping[str, Any]:
         """What a resumed run must share."""
-        return asdict(replace(self.options, loop=LoopOptions())) | {"structures": list(STRUCTURES), "window_hu": list(WINDOW_HU)}
+        start = self.options.start_from[1] if self.options.start_from else None
+        told = asdict(replace(self.options, loop=LoopOptions(), start_from=None))
+        if start is None:
+            del told["start_from"]
+        else:
+            told["start_from"] = start
+        return told | {"structures": list(STRUCTURES), "window_hu": list(WINDOW_HU)}
 
     def batches(self, epoch: int) -> Batches:
         """Batches of ``image`` (B, 1, Z, Y, X) float32 and ``structures`` (B, 1, Z, Y, X) int64, settled by the epoch's number."""

@@ -99,6 +99,15 @@ def test_the_quick_run_ends_in_a_bundle_that_is_what_it_says(tmp_path: Path):
     with torch.inference_mode():
         scores = network(torch.zeros(1, 1, 16, 24, 32))
     assert scores.shape == (1, len(STRUCTURES), 16, 24, 32)
+    assert osteon.training.git_commit == (out / "commit.txt").read_text().strip() or None
+    further = replace(quick(), start_from=(bundle.folder, bundle.sha256))
+    nothing = Pool(folder=tmp_path, seed=1, count=0)
+    begun = VertebraTask(further, nothing, nothing).build()
+    assert begun.training
+    weights = network.state_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in begun.state_dict().items())
+    with pytest.raises(TrainingError, match="other widths"):
+        VertebraTask(replace(further, channels=(8, 16, 24)), nothing, nothing).build()
     again = CliRunner().invoke(cli.app, ["train", "vertebrae", "--out", str(out), "--quick", "--no-progress"])
     assert isinstance(again.exception, TrainingError)
     assert "never overwritten" in str(again.exception)

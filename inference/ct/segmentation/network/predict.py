@@ -12,8 +12,9 @@ from inference.ct.segmentation.network.intensity import normalised
 if TYPE_CHECKING:  # torch loads when the first scan is segmented
     from torch import nn
 
-BACKGROUND, BODY, POSTERIOR, DISC, SACRUM, RIB, PELVIS = range(7)
-"""Channels of the network, as its bundle's class order says."""
+CLASSES = ("background", "body", "posterior_elements", "disc", "sacrum", "rib", "pelvis")
+"""What the network's channels mean; a bundle with other classes is refused."""
+BACKGROUND, BODY, POSTERIOR, DISC, SACRUM, RIB, PELVIS = range(len(CLASSES))
 MULTIPLE = 16
 CHUNK_VOXELS = 1_100_000
 """Larger scans go through the network in pieces along the spine: memory stays under a gigabyte."""

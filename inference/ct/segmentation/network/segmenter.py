@@ -14,7 +14,7 @@ from inference.ct.segmentation.levels import Naming, name_levels
 from inference.ct.segmentation.network.anchors import find_anchors
 from inference.ct.segmentation.network.column import NetworkBody, NetworkColumn, find_column
 from inference.ct.segmentation.network.paint import paint
-from inference.ct.segmentation.network.predict import Prediction, predict
+from inference.ct.segmentation.network.predict import CLASSES, Prediction, predict
 from inference.errors import ReasonCode, Refusal
 from inference.findings import ModelUsed
 from inference.volume import Volume
@@ -34,6 +34,11 @@ class NetworkSegmenter:
     ----------
     max_slice_spacing_mm
         Coarser scans are refused.
+
+    Raises
+    ------
+    BundleError
+        The bundle's classes are not :data:`~inference.ct.segmentation.network.predict.CLASSES`.
     """
 
     max_slice_spacing_mm: float = 5.0
@@ -69,6 +74,12 @@ class NetworkSegmenter:
         anchors = find_anchors(prediction, column)
         lowest = 0 if anchors.sacrum.disc is None else anchors.sacrum.disc + 1
         return self._assemble(volume, frame, prediction, column, name_levels(anchors), lowest)
+
+    def __post_init__(self) -> None:
+        if self.bundle.metadata.osteon.classes != CLASSES:
+            raise BundleError(
+                f"the bundle {self.bundle.name} tells {', '.join(self.bundle.metadata.osteon.outputs)} apart, not {', '.join(CLASSES)}"
+            )
 
     def _window_hu(self) -> tuple[float, float]:
         window = self.bundle.metadata.osteon.input.window_hu
