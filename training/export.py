@@ -27,6 +27,7 @@ from inference.bundles import (
 )
 from inference.bundles.metadata import DataFormat, InputFormats, NetworkDataFormat, OutputFormats
 from inference.bundles.network import read_network
+from inference.bundles.weights import is_statistic
 from training.errors import TrainingError
 from training.loop.files import write_atomically
 from training.model_card import licence_text, model_card
@@ -184,7 +185,7 @@ def _stored_state(model: nn.Module, osteon: OsteonMetadata) -> dict[str, Tensor]
     for name, tensor in model.state_dict().items():
         kept = tensor.detach().cpu()
         if kept.is_floating_point():
-            kept = kept.to(torch.float16 if half else torch.float32)
+            kept = kept.to(torch.float16 if half and not is_statistic(name) else torch.float32)
         state[name] = kept.clone().contiguous()
     return state
 

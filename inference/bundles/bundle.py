@@ -10,7 +10,7 @@ from inference.bundles import layout
 from inference.bundles.architectures import NetworkDefinition, parse_network_def
 from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError
 from inference.bundles.metadata import BundleMetadata
-from inference.bundles.weights import FLOATING, TensorSpec, check_finite, count_parameters, read_specs
+from inference.bundles.weights import FLOATING, TensorSpec, check_finite, count_parameters, is_statistic, read_specs
 from inference.findings import ModelUsed
 
 SHIPPED = Path(__file__).resolve().parent / "shipped"
@@ -148,6 +148,7 @@ def _check_agreement(metadata: BundleMetadata, network: NetworkDefinition, tenso
     if network.channels != stated:
         raise BundleError(f"network_def has (axes, inputs, outputs) {network.channels}, the metadata say {stated}")
     stored = _STORED[osteon.weights_dtype]
-    other = next((name for name, spec in tensors.items() if spec.dtype in FLOATING and spec.dtype != stored), None)
+    floating = {name: spec.dtype for name, spec in tensors.items() if spec.dtype in FLOATING}
+    other = next((name for name, dtype in floating.items() if dtype != stored and not (dtype == "F32" and is_statistic(name))), None)
     if other is not None:
         raise BundleError(f"the tensor {other} is {tensors[other].dtype}, the metadata say {osteon.weights_dtype}")

@@ -21,6 +21,11 @@ ITEM_BYTES: Mapping[str, int] = {"F64": 8, "F32": 4, "F16": 2, "I64": 8, "I32": 
 FLOATING: Mapping[str, type[np.floating]] = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 
 
+def is_statistic(name: str) -> bool:
+    """Whether a tensor holds running statistics of a normalisation: few numbers, which may lie beyond float16 and stay float32."""
+    return name.endswith((".running_mean", ".running_var"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class TensorSpec:
     """One tensor of the file: its type, shape, and where its bytes lie behind the header."""

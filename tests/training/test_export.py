@@ -56,6 +56,17 @@ def test_weights_beyond_half_precision_are_refused(tmp_path: Path) -> None:
         export_bundle(model, metadata(weights_dtype="float16"), UNET, PUBLICATION, tmp_path / "half")
 
 
+def test_running_statistics_stay_whole_beside_half_precision(tmp_path: Path) -> None:
+    """A variance of activations of some hundreds lies beyond float16, which ends at 65504."""
+    batch = NetworkDefinition(architecture="unet", arguments={**UNET.arguments, "norm": "batch"})
+    model = batch.build().eval()
+    name = next(name for name in model.state_dict() if name.endswith(".running_var"))
+    model.state_dict()[name].fill_(272_147.0)
+    bundle = export_bundle(model, metadata(weights_dtype="float16"), batch, PUBLICATION, tmp_path / "half")
+    stored = load_network(bundle).state_dict()
+    assert torch.equal(stored[name], model.state_dict()[name])
+
+
 def test_a_network_that_is_not_the_one_described_is_refused(tmp_path: Path) -> None:
     other = NetworkDefinition(architecture="unet", arguments={**UNET.arguments, "num_res_units": 2})
     with pytest.raises(TrainingError, match=r"the bundle would be refused: the tensor .* the architecture unet"):
