@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from training.data.labels import LABELS, NORMAL_FROM, OSTEOPOROSIS_TO, BoneLabel
 from training.simulation.identity import first_study_date
@@ -160,8 +160,8 @@ def _t_score(rng: np.random.Generator, target: BoneLabel, population: Population
         BoneLabel.OSTEOPENIA: (OSTEOPOROSIS_TO + _EDGE, NORMAL_FROM - _EDGE),
         BoneLabel.OSTEOPOROSIS: (low, OSTEOPOROSIS_TO - _EDGE),
     }[target]
-    parent = stats.norm(population.t_mean, population.t_sd)
-    return float(parent.ppf(rng.uniform(*parent.cdf(bounds))))
+    share = ndtr((np.array(bounds) - population.t_mean) / population.t_sd)
+    return float(population.t_mean + population.t_sd * ndtri(rng.uniform(*share)))
 
 
 def _age_and_sex(rng: np.random.Generator, t_score: float, population: Population) -> tuple[int, str]:

@@ -29,7 +29,7 @@ _SPACING_MM = (0.5, 6.0)
 def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder of the cohort; complete patients that are there already are kept.")],
     patients: Annotated[
-        int, typer.Option("--patients", "-n", min=1, help="How many. The first ones stay the same when more are asked for.")
+        int, typer.Option("--patients", "-n", min=1, max=100_000, help="How many. The first ones stay the same when more are asked for.")
     ],
     seed: Annotated[int, typer.Option(min=0, max=20_000, help="Settles everything that is random.")] = 0,
     modality: Annotated[
