@@ -77,7 +77,10 @@ def _simulate(folder: Path, progress: Progress) -> list[Path]:
     """Three CT patients (low, healthy, a chest CT), a chest radiograph and a DXA image; one folder a study."""
     from training.simulation.ct import AcquisitionParameters, FieldOfView, PatientParameters, simulate_ct
     from training.simulation.dicom import StudyOptions, write_dicom
-    from training.simulation.radiograph import Projection, write_projection
+    from training.simulation.xray.dxa import DxaParameters, simulate_dxa
+    from training.simulation.xray.dxa_dicom import write_dxa
+    from training.simulation.xray.film import ChestFilmParameters, simulate_chest_film
+    from training.simulation.xray.film_dicom import write_film
 
     grid = AcquisitionParameters(rows=240, columns=240, pixel_spacing_mm=1.6, slice_spacing_mm=2.0)
     chest = replace(grid, slice_spacing_mm=2.5, field_of_view=FieldOfView.CHEST)
@@ -92,9 +95,12 @@ def _simulate(folder: Path, progress: Progress) -> list[Path]:
         simulated = simulate_ct(patient, acquisition)
         write_dicom(simulated, folder / f"ct-{name}", StudyOptions(localizer=True, secondary_capture=True))
         studies.append(folder / f"ct-{name}")
-        if name in ("chest", "healthy"):
-            kind = Projection.CHEST if name == "chest" else Projection.DXA
-            studies.append(write_projection(simulated, folder / kind.value, kind).parent)
+        if name == "chest":
+            write_film(simulate_chest_film(patient, ChestFilmParameters(paint_spacing_mm=2.0)), folder / "film")
+            studies.append(folder / "film")
+        elif name == "healthy":
+            write_dxa(simulate_dxa(patient, DxaParameters(device="GE Lunar", paint_spacing_mm=2.0)), folder / "dxa")
+            studies.append(folder / "dxa")
         progress.advance(task)
     return studies
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from training.simulation.ct import AcquisitionParameters, PatientParameters, SimulatedCt, simulate_ct
 from training.simulation.dicom import write_dicom
+from training.simulation.xray.film import ChestFilmParameters, SimulatedFilm, simulate_chest_film
+from training.simulation.xray.film_dicom import write_film
 
 
 @cache
@@ -17,4 +19,16 @@ def simulated_ct() -> SimulatedCt:
 def write_study(folder: Path) -> Path:
     """The study as DICOM files in ``folder``."""
     write_dicom(simulated_ct(), folder)
+    return folder
+
+
+@cache
+def simulated_film() -> SimulatedFilm:
+    """The chest film of the same patient, small."""
+    return simulate_chest_film(simulated_ct().patient, ChestFilmParameters(paint_spacing_mm=4.0, pixel_spacing_mm=1.4))
+
+
+def write_film_study(folder: Path) -> Path:
+    """The film as a DICOM study in ``folder``."""
+    write_film(simulated_film(), folder)
     return folder

@@ -13,8 +13,7 @@ from node.config_file import load_config
 from node.errors import ConfigError, ExitCode
 from node.ledger import Ledger
 from node.routing import Decision
-from tests.simulated import simulated_ct, write_study
-from training.simulation.radiograph import Projection, write_projection
+from tests.simulated import simulated_ct, write_film_study, write_study
 
 pytestmark = pytest.mark.integration
 
@@ -96,8 +95,7 @@ def test_process_for_a_person(study: Path, tmp_path: Path) -> None:
 
 
 def test_several_studies_are_each_processed_and_the_worst_code_counts(study: Path, not_dicom: Path, tmp_path: Path) -> None:
-    chest = tmp_path / "cr"
-    write_projection(simulated_ct(), chest, Projection.CHEST)
+    chest = write_film_study(tmp_path / "cr")
     done = runner.invoke(cli.app, ["process", str(study), str(chest), str(not_dicom), "--out", str(tmp_path / "out"), "--json"])
     assert done.exit_code == ExitCode.REFUSED
     reports = [json.loads(line) for line in done.stdout.splitlines()]
@@ -111,7 +109,7 @@ def test_several_studies_are_each_processed_and_the_worst_code_counts(study: Pat
 
 
 def test_a_defect_costs_one_study_and_not_the_others(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_projection(simulated_ct(), tmp_path / "cr", Projection.CHEST)
+    write_film_study(tmp_path / "cr")
     real = node.offline.process_study
 
     def fails_on_ct(headers: object, decision: Decision, config: object, out_dir: object) -> object:

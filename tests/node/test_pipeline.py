@@ -13,10 +13,9 @@ from node.config import Config
 from node.config_file import parse_config
 from node.pipeline import ProcessedStudy, ct_options, process_study
 from node.routing import decide
-from tests.simulated import simulated_ct
+from tests.simulated import simulated_ct, write_film_study
 from training.simulation.ct import AcquisitionParameters, FieldOfView, PatientParameters, simulate_ct
 from training.simulation.dicom import write_dicom
-from training.simulation.radiograph import Projection, write_projection
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +42,7 @@ def process(folder: Path, out: Path, config: Config = CONFIG, on_refusal: str | 
 
 
 def test_nobody_asked_for_a_study_without_a_route(tmp_path: Path) -> None:
-    write_projection(simulated_ct(), tmp_path / "in", Projection.CHEST)
+    write_film_study(tmp_path / "in")
     done = process(tmp_path / "in", tmp_path / "out", CONFIG.model_copy(update={"routes": CONFIG.routes[1:]}))
     assert done.findings.outcome is Outcome.REFUSED
     assert done.findings.reason.code is ReasonCode.NO_MATCHING_ROUTE
@@ -52,7 +51,7 @@ def test_nobody_asked_for_a_study_without_a_route(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_written_where_the_route_says_so(tmp_path: Path) -> None:
-    write_projection(simulated_ct(), tmp_path / "in", Projection.CHEST)
+    write_film_study(tmp_path / "in")
     done = process(tmp_path / "in", tmp_path / "out")
     assert done.findings.reason.code is ReasonCode.NO_TRAINED_MODEL
     assert [item.kind for item in done.objects] == ["text"]

@@ -8,7 +8,7 @@ import pytest
 from tests.training.xray_patients import painted_spine, phantom
 from training.simulation.xray.attenuation import Material
 from training.simulation.xray.composition import BASIS
-from training.simulation.xray.projection import Beam, Detector, View, axes_mm, line_integrals
+from training.simulation.xray.projection import Beam, Detector, LineIntegrals, View, axes_mm, line_integrals
 
 pytestmark = pytest.mark.unit
 
@@ -90,3 +90,13 @@ def test_a_body_off_the_axes_is_refused() -> None:
     askew[0, 1] = 0.3
     with pytest.raises(ValueError, match="paint_anatomy"):
         axes_mm(replace(painted, affine=askew))
+
+
+def test_the_spline_passes_through_its_pixels_and_between_them_smoothly() -> None:
+    coarse = detector(2.0, 21)
+    wave = (2 + np.sin(coarse.u_mm / 9)[None, :] * np.cos(coarse.v_mm / 7)[:, None]).astype(np.float32)
+    integrals = LineIntegrals(mass_g_cm2=np.stack([wave] * 4), detector=coarse)
+    assert integrals.resampled(coarse).mass_g_cm2[0] == pytest.approx(wave, abs=1e-5)
+    fine = integrals.resampled(coarse.with_pitch(0.5))
+    expected = 2 + np.sin(fine.detector.u_mm / 9)[None, :] * np.cos(fine.detector.v_mm / 7)[:, None]
+    assert fine.mass_g_cm2[2][8:-8, 8:-8] == pytest.approx(expected[8:-8, 8:-8], abs=3e-3)

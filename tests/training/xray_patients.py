@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from training.simulation.body import PaintedPatient, build_body, paint_anatomy
 from training.simulation.parameters import PatientParameters
-from training.simulation.xray.dxa import DxaParameters, SimulatedDxa, scan_range_mm, simulate_dxa
+from training.simulation.xray.dxa import DxaParameters, SimulatedDxa, scan_painted, scan_range_mm
 from training.simulation.xray.film import ChestFilmParameters, SimulatedFilm, simulate_chest_film
 
 COARSE_MM = 3.0
@@ -23,12 +23,12 @@ def painted_spine(trabecular_hu: float = 120.0, seed: int = 5, spacing_mm: float
     """The part that a spine scan shows."""
     patient = spine_patient(trabecular_hu, seed)
     low, high = scan_range_mm(build_body(patient, 120.0).spine, patient)
-    return paint_anatomy(patient, spacing_mm=spacing_mm, z_range_mm=(low, high))
+    return paint_anatomy(patient, spacing_mm=spacing_mm, z_range_mm=(low - 5.0, high + 5.0))
 
 
 @cache
 def dxa(device: str = "Hologic", trabecular_hu: float = 120.0, seed: int = 5) -> SimulatedDxa:
-    return simulate_dxa(spine_patient(trabecular_hu, seed), DxaParameters(device=device, paint_spacing_mm=COARSE_MM))
+    return scan_painted(painted_spine(trabecular_hu, seed), DxaParameters(device=device, paint_spacing_mm=COARSE_MM))
 
 
 @cache

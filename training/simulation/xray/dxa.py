@@ -20,6 +20,7 @@ FloatArray = NDArray[np.float32]
 USED_LEVELS = ("L1", "L2", "L3", "L4")
 _BEHIND_MM, _ABOVE_MM = 62.0, 26.0
 """The scan ends this far below L5 (the iliac crests show) and above T12."""
+_MARGIN_MM = 5.0
 _SMOOTH_MM, _BASELINE_MM = 1.4, 9.0
 _BONE_G_CM2, _EDGE_G_CM2 = 0.16, 0.22
 """Where the smoothed mineral exceeds the first there is some bone, and no soft tissue to be calibrated on; the edges of the vertebrae are
@@ -121,19 +122,32 @@ def simulate_dxa(patient: PatientParameters, acquisition: DxaParameters | None =
         The patient lacks one of the levels L1-L4.
     """
     chosen = acquisition or DxaParameters()
-    spine = build_spine(patient)
-    low, high = scan_range_mm(spine, patient)
-    painted = paint_anatomy(patient, spacing_mm=chosen.paint_spacing_mm, z_range_mm=(low - 5.0, high + 5.0))
-    detector = _detector(painted, chosen, low, high)
+    low, high = scan_range_mm(build_spine(patient), patient)
+    z_range_mm = (low - _MARGIN_MM, high + _MARGIN_MM)
+    return scan_painted(paint_anatomy(patient, spacing_mm=chosen.paint_spacing_mm, z_range_mm=z_range_mm), chosen)
+
+
+def scan_painted(painted: PaintedPatient, acquisition: DxaParameters) -> SimulatedDxa:
+    """Scan a body that is painted already, at least over :func:`scan_range_mm`.
+
+    Raises
+    ------
+    ValueError
+        The patient lacks one of the levels L1-L4.
+    """
+    patient, spine, device = painted.patient, painted.spine, acquisition.densitometer
+    left, posterior, _ = axes_mm(painted)
+    detector = _detector(float(left[-1] - left[0]), acquisition, scan_range_mm(spine, patient))
     beam = Beam(view=View.PA, centre_mm=(0.0, 0.0), detector_w_mm=0.0)
-    integrals = line_integrals(painted, beam, detector.with_pitch(chosen.paint_spacing_mm)).resampled(detector)
-    rng = np.random.default_rng((patient.seed, chosen.seed, list(DEVICES).index(chosen.device), 43))
-    scan = scan_twice(integrals, chosen, rng)
-    levels, total = analyse(scan, spine, chosen.densitometer)
+    painted_mm = float(posterior[1] - posterior[0])
+    integrals = line_integrals(painted, beam, detector.with_pitch(painted_mm)).resampled(detector)
+    rng = np.random.default_rng((patient.seed, acquisition.seed, list(DEVICES).index(acquisition.device), 43))
+    scan = scan_twice(integrals, acquisition, rng)
+    levels, total = analyse(scan, spine, device)
     return SimulatedDxa(
         patient=patient,
-        acquisition=chosen,
-        image=picture(scan, chosen.densitometer),
+        acquisition=acquisition,
+        image=picture(scan, device),
         bmd_map=np.ascontiguousarray(scan.mineral_g_cm2[::-1]),
         spacing_mm=detector.pitch_mm,
         levels=levels,
@@ -233,13 +247,15 @@ def _baseline(smooth: FloatArray, weight: NDArray[np.float64], columns: NDArray[
     return np.asarray(level[:, None] + slope[:, None] * x, dtype=np.float32)
 
 
-def _detector(painted: PaintedPatient, acquisition: DxaParameters, low: float, high: float) -> Detector:
-    left, _, _ = axes_mm(painted)
+def _detector(body_width_mm: float, acquisition: DxaParameters, range_mm: tuple[float, float]) -> Detector:
     pitch = acquisition.densitometer.pixel_mm
-    width = min(acquisition.width_mm, float(left[-1] - left[0]))
-    columns = 2 * round(width / pitch / 2)
+    columns = 2 * round(min(acquisition.width_mm, body_width_mm) / pitch / 2)
     return Detector(
-        first_u_mm=-(columns - 1) / 2 * pitch, first_v_mm=low, pitch_mm=pitch, rows=round((high - low) / pitch), columns=columns
+        first_u_mm=-(columns - 1) / 2 * pitch,
+        first_v_mm=range_mm[0],
+        pitch_mm=pitch,
+        rows=round((range_mm[1] - range_mm[0]) / pitch),
+        columns=columns,
     )
 
 

@@ -127,6 +127,7 @@ def _dx(ds: Dataset, film: SimulatedFilm, options: FilmOptions) -> None:
     ds.DetectorType = "DIRECT" if raw else "SCINTILLATOR"
     ds.DetectorActiveShape = "RECTANGLE"
     ds.AcquisitionContextSequence = []
+    ds.PositionerType = ""
     value, meaning, _ = _VIEWS[film.acquisition.view]
     view = _code(value, meaning)
     view.ViewModifierCodeSequence = []

@@ -116,11 +116,14 @@ class LineIntegrals:
 
     def resampled(self, detector: Detector) -> "LineIntegrals":
         """On finer or coarser pixels, by cubic splines: a sharp edge overshoots a little, the mass is kept."""
-        rows = (detector.v_mm - self.detector.first_v_mm) / self.detector.pitch_mm
-        columns = (detector.u_mm - self.detector.first_u_mm) / self.detector.pitch_mm
-        grid = np.meshgrid(rows, columns, indexing="ij")
-        fine = [ndimage.map_coordinates(image, grid, order=3, mode="nearest", output=np.float32) for image in self.mass_g_cm2]
-        return LineIntegrals(mass_g_cm2=np.stack(fine), detector=detector)
+        to_v = _cubic((detector.v_mm - self.detector.first_v_mm) / self.detector.pitch_mm, self.detector.rows)
+        to_u = _cubic((detector.u_mm - self.detector.first_u_mm) / self.detector.pitch_mm, self.detector.columns)
+        fine = np.zeros((len(self.mass_g_cm2), detector.rows, detector.columns), np.float32)
+        for out, image in zip(fine, self.mass_g_cm2, strict=True):
+            if image.any():
+                knots = ndimage.spline_filter(image, order=3, mode="mirror", output=np.float32)
+                out[...] = (to_u @ (to_v @ knots).T).T
+        return LineIntegrals(mass_g_cm2=fine, detector=detector)
 
 
 def line_integrals(painted: PaintedPatient, beam: Beam, detector: Detector) -> LineIntegrals:
@@ -194,3 +197,16 @@ def _interpolator(wanted: NDArray[np.float64], have: NDArray[np.float64]) -> spa
     inside = (columns >= 0) & (columns < len(have))
     shape = (len(wanted), len(have))
     return sparse.csr_array((weights[inside].astype(np.float32), (rows[inside], columns[inside])), shape=shape)
+
+
+def _cubic(position: NDArray[np.float64], count: int) -> sparse.csr_array:
+    """(wanted, count) values of a cubic spline at ``position`` (in pixels) from its coefficients, as a sparse matrix; edges mirrored."""
+    position = np.clip(position, 0, count - 1)
+    low = np.floor(position).astype(int)
+    t = position - low
+    weights = np.concatenate([(1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3]) / 6
+    columns = np.concatenate([low - 1, low, low + 1, low + 2])
+    last = max(count - 1, 1)
+    columns = np.minimum(np.abs(last - np.abs(last - columns)), count - 1)
+    rows = np.concatenate([np.arange(len(position))] * 4)
+    return sparse.csr_array((weights.astype(np.float32), (rows, columns)), shape=(len(position), count))
