@@ -31,7 +31,7 @@ _T_BY_AGE = {
 _T_SD = 1.25
 _CANDIDATES = 96
 _GUESS_T = (-4.5, -3.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
-_GUESS_HU = (20.0, 49.0, 79.0, 117.0, 167.0, 222.0, 300.0, 380.0)
+_GUESS_HU = (0.0, 29.0, 63.0, 97.0, 138.0, 184.0, 250.0, 320.0)
 _GUESS_SCALE, _GUESS_PER_SCALE = 0.93, 1.8
 """A first guess of trabecular attenuation by T-score in a woman of middle size: smaller bones need denser bone for the same areal density.
 ``density.settle`` replaces it."""
