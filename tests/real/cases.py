@@ -19,7 +19,6 @@ from tests.real.studies import extract_archive, labels_on_volume, nifti_to_dicom
 ABDOMEN = "ct/abdomen_native_3mm"
 LUMBAR = "ct/lumbar_low_density_1.5mm"
 READERS = ("classical", "network", "both")
-THORACIC_BODY_MM = 32.0
 Truth = Callable[[Volume], dict[str, NDArray[np.bool_]]]
 """Masks of the true bodies by level, on the grid of the measured volume."""
 
@@ -42,15 +41,17 @@ def lumbar_truth(volume: Volume) -> dict[str, NDArray[np.bool_]]:
 
 
 def thorax_truth(volume: Volume) -> dict[str, NDArray[np.bool_]]:
-    """T11 and T12, as near as labels of whole vertebrae come to their bodies: without what lies 32 mm behind the foremost voxel."""
-    vertebrae = labels_on_volume(real_image("ct/thorax_siemens_labels/vertebrae.nii.gz"), volume)
-    bodies: dict[str, NDArray[np.bool_]] = {}
-    for label, level in ((33, "T11"), (32, "T12")):
-        body = vertebrae == label
-        front = int(np.flatnonzero(body.any(axis=(0, 2)))[0])
-        body[:, front + round(THORACIC_BODY_MM / volume.spacing_mm[1]) :] = False
-        bodies[level] = body
-    return bodies
+    """T11 (its lower rim) and T12, as near as this file comes to their bodies.
+
+    Its labels are those of whole vertebrae, made by a program, and T11's reaches into T12: a slice in front of the spinal cord (79) is the
+    body of the label that has more of it.
+    """
+    labels = labels_on_volume(real_image("ct/thorax_siemens_labels/vertebrae.nii.gz"), volume)
+    cord = np.array([np.flatnonzero(rows)[0] if rows.any() else 0 for rows in (labels == 79).any(axis=2)])
+    in_front = (np.arange(labels.shape[1])[None, :] < cord[:, None])[:, :, None]
+    eleventh, twelfth = ((labels == label) & in_front for label in (33, 32))
+    lower = (twelfth.sum(axis=(1, 2)) > eleventh.sum(axis=(1, 2)))[:, None, None]
+    return {"T11": (eleventh | twelfth) & ~lower, "T12": (eleventh | twelfth) & lower}
 
 
 @dataclass(frozen=True, kw_only=True)
