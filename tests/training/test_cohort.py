@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.labels import LABELS, BoneLabel, who_label
@@ -29,9 +29,10 @@ def test_the_default_cohort_has_389_patients_of_three_classes_and_a_long_tail(au
     assert tuple(counts[label] for label in LABELS) == AUSTINSPINE_CLASSES
     assert sum(AUSTINSPINE_CLASSES) == AUSTINSPINE_PATIENTS
     assert counts[BoneLabel.NORMAL] > counts[BoneLabel.OSTEOPENIA] > counts[BoneLabel.OSTEOPOROSIS] > 2 * 26
-    assert min(person.target_t for person in austinspine) < -3.8
+    assert min(person.target_t for person in austinspine) < -3.5
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 1000), min_size=3, max_size=3).filter(any), st.integers(1, 400))
 def test_no_beginning_of_a_cohort_strays_by_a_patient_from_its_prevalence(shares: list[int], n: int) -> None:
     found = Counter(class_sequence(n, shares))
@@ -127,7 +128,7 @@ def test_another_spacing_keeps_the_field_of_view(austinspine: list[CohortPatient
         assert (coarse.pixel_spacing_mm, coarse.slice_spacing_mm, coarse.thickness_mm) == (3.0, 3.0, 3.0)
 
 
-def test_the_search_for_a_t_score_ends_where_it_is_or_says_that_there_is_none() -> None:
+def test_the_search_for_a_t_score_ends_where_it_is_or_at_the_end_of_what_bone_can_be() -> None:
     asked: list[float] = []
 
     def bent(hu: float) -> float:
@@ -138,5 +139,4 @@ def test_the_search_for_a_t_score_ends_where_it_is_or_says_that_there_is_none() 
     assert t_score == pytest.approx(-3.0, abs=0.03)
     assert bent(hu) == t_score
     assert len(asked) <= 6
-    with pytest.raises(TrainingError, match="no trabecular attenuation"):
-        find_attenuation(lambda hu: 0.001 * hu, 5.0, 100.0)
+    assert find_attenuation(bent, -9.0, 60.0) == (-10.0, bent(-10.0))

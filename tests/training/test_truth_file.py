@@ -21,13 +21,15 @@ from training.cli import main
 from training.data.labels import who_label
 from training.data.manifest import Modality, read_manifest
 from training.errors import TrainingError
-from training.simulation import patient_folder
+from training.simulation import density, patient_folder
 from training.simulation.cohort import sample_cohort
-from training.simulation.density import settle
+from training.simulation.density import TrueBone, settle
 from training.simulation.masks import write_labels
+from training.simulation.parameters import PatientParameters
 from training.simulation.patient_folder import PatientRequest
 from training.simulation.population import COHORTS
 from training.simulation.truth_file import PatientFile, read_truth
+from training.simulation.xray.areal import LevelBone
 from training.simulation.xray.devices import DEVICES
 
 pytestmark = pytest.mark.integration
@@ -262,6 +264,14 @@ def test_masks_of_a_sheared_grid_are_refused(tmp_path: Path) -> None:
     sheared[2, 1] = 0.2
     with pytest.raises(TrainingError, match="tilted gantry"):
         write_labels(np.zeros((2, 3, 4), np.uint8), sheared, tmp_path / "mask.nii.gz")
+
+
+def test_a_class_out_of_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sturdy = {level: TrueBone(areal=LevelBone(bmc_g=20.0, area_cm2=15.0), vbmd_mg_cm3=200.0) for level in ("L1", "L2", "L3", "L4")}
+    monkeypatch.setattr(density, "true_bone", lambda _: sturdy)
+    with pytest.raises(TrainingError, match=r"no bone gives a T-score of -3\.00"):
+        settle(PatientParameters(seed=1), -3.0, "Hologic")
+    assert settle(PatientParameters(seed=1), 1.0, "Hologic").t_score > 1.5
 
 
 def test_an_unknown_device_is_named() -> None:

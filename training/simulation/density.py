@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from training.data.labels import who_label
 from training.errors import TrainingError
 from training.simulation.body import paint_anatomy
 from training.simulation.cohort import USABLE_LEVELS
@@ -24,7 +25,7 @@ GRID_MM = 1.5
 """The grid of the truth: that of the simulated densitometers."""
 _MARGIN_MM = 30.0
 _ENOUGH_POINTS = 30
-_LOWEST_HU, _HIGHEST_HU = -25.0, 600.0
+_LOWEST_HU, _HIGHEST_HU = -10.0, 450.0
 _TOLERANCE_T = 0.03
 _HU_PER_T = 40.0
 _MOST_STEPS = 8
@@ -90,10 +91,12 @@ class Settled:
 def settle(patient: PatientParameters, target_t: float, device: str) -> Settled:
     """Give the patient the trabecular attenuation with which the true T-score of the usable levels is ``target_t``.
 
+    A T-score that only marrow without mineral would give becomes the nearest that bone can have, if that is in the same class.
+
     Raises
     ------
     TrainingError
-        No attenuation between -25 and 600 HU gives this T-score, or the device is unknown.
+        No bone has a T-score of this class, or the device is unknown.
     """
     if device not in DEVICES:
         raise TrainingError(f"no densitometer {device!r}; known: {', '.join(DEVICES)}")
@@ -105,23 +108,22 @@ def settle(patient: PatientParameters, target_t: float, device: str) -> Settled:
         return DEVICES[device].t_score(DEVICES[device].reading(together(bones[hu], levels).bmd_g_cm2))
 
     hu, t_score = find_attenuation(t_score_at, target_t, patient.trabecular_hu)
+    if who_label(t_score) is not who_label(target_t):
+        raise TrainingError(f"patient {patient.seed}: no bone gives a T-score of {target_t:.2f}; at {hu:.0f} HU it is {t_score:.2f}")
     return Settled(patient=replace(patient, trabecular_hu=hu), bone=bones[hu], t_score=t_score)
 
 
 def find_attenuation(t_score_at: Callable[[float], float], target_t: float, first_hu: float) -> tuple[float, float]:
     """Attenuation whose T-score is ``target_t`` within 0.03, and that T-score: the secant method on an almost straight line.
 
-    Raises
-    ------
-    TrainingError
-        The method leaves the range of bone or does not end.
+    Where the way leads out of the range of bone (-10 to 450 HU), its end and the T-score there.
     """
     hu = first_hu
     t_score = t_score_at(hu)
     per_t = _HU_PER_T
     for _ in range(_MOST_STEPS):
         if abs(t_score - target_t) <= _TOLERANCE_T:
-            return hu, t_score
+            break
         step = float(np.clip((target_t - t_score) * per_t, -120.0, 120.0))
         following = round(float(np.clip(hu + step, _LOWEST_HU, _HIGHEST_HU)), 2)
         if following == hu:
@@ -130,4 +132,4 @@ def find_attenuation(t_score_at: Callable[[float], float], target_t: float, firs
         if found != t_score:
             per_t = float(np.clip((following - hu) / (found - t_score), 5.0, 200.0))
         hu, t_score = following, found
-    raise TrainingError(f"no trabecular attenuation gives a T-score of {target_t:.2f}; at {hu:.0f} HU it is {t_score:.2f}")
+    return hu, t_score

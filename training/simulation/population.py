@@ -41,8 +41,8 @@ class Population:
     Attributes
     ----------
     t_mean, t_sd, t_range
-        The normal distribution of T-scores, L1-L4, from whose parts each class draws; MedConv's Table I lets osteoporosis end at -4,
-        the long tail here at -4.3.
+        The normal distribution of T-scores, L1-L4, from whose parts each class draws; MedConv's Table I lets osteoporosis end at -4; the
+        simulated skeleton has hardly any mineral left in its trabecular bone below -3.8.
     female_share, age_mean, age_sd, age_range
         Before bone density is known; age and sex of a patient are then drawn given the T-score.
     fracture_rates
@@ -57,7 +57,7 @@ class Population:
 
     t_mean: float = -0.9
     t_sd: float = 1.4
-    t_range: tuple[float, float] = (-4.3, 2.3)
+    t_range: tuple[float, float] = (-3.8, 2.2)
     female_share: float = 0.62
     age_mean: float = 62.0
     age_sd: float = 13.0
