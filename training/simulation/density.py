@@ -11,11 +11,13 @@ import numpy as np
 
 from training.data.labels import who_label
 from training.errors import TrainingError
-from training.simulation.body import paint_anatomy
+from training.simulation.body import PaintedPatient, build_body, paint, patient_without_contrast
+from training.simulation.body import painted as painted_patient
+from training.simulation.canvas import Canvas
 from training.simulation.cohort import USABLE_LEVELS
 from training.simulation.mineral import vbmd_mg_cm3
 from training.simulation.parameters import PatientParameters
-from training.simulation.spine import Vertebra, build_spine
+from training.simulation.spine import Vertebra
 from training.simulation.truth import altered_because
 from training.simulation.vertebra import Bone, interior_points, trabecular_hu
 from training.simulation.xray.areal import LevelBone, areal_bmd
@@ -23,7 +25,8 @@ from training.simulation.xray.devices import DEVICES
 
 GRID_MM = 1.5
 """The grid of the truth: that of the simulated densitometers."""
-_MARGIN_MM = 30.0
+_REACH_MM = np.array([[-70.0, -95.0, -30.0], [70.0, 85.0, 30.0]])
+"""What is painted around the centres of L1 to L4: to the (right, front, feet) and to the (left, back, head)."""
 _ENOUGH_POINTS = 30
 _LOWEST_HU, _HIGHEST_HU = -10.0, 450.0
 _TOLERANCE_T = 0.03
@@ -41,16 +44,27 @@ class TrueBone:
 
 def true_bone(patient: PatientParameters) -> dict[str, TrueBone]:
     """The true bone of L1-L4, by level."""
-    spine = build_spine(patient)
-    low = float(spine.level("L4").frame.origin[2]) - _MARGIN_MM
-    high = float(spine.level("L1").frame.origin[2]) + _MARGIN_MM
-    painted = paint_anatomy(patient, spacing_mm=GRID_MM, z_range_mm=(low, high))
+    painted = _paint_lumbar_spine(patient)
     found = areal_bmd(painted)
     trabecular = {vertebra.name: _trabecular(vertebra, bone) for vertebra, bone in zip(painted.spine.vertebrae, painted.bones, strict=True)}
     return {
         level: TrueBone(areal=LevelBone(bmc_g=found[level][0], area_cm2=found[level][1]), vbmd_mg_cm3=trabecular[level])
         for level in USABLE_LEVELS
     }
+
+
+def _paint_lumbar_spine(patient: PatientParameters) -> PaintedPatient:
+    """The patient around L1-L4: with the aorta, whose calcification counts, and without flanks and belly, which hold no mineral."""
+    body = build_body(patient_without_contrast(patient), 120.0)
+    centres = np.array([body.spine.level(level).frame.origin for level in USABLE_LEVELS])
+    low, high = centres.min(axis=0) + _REACH_MM[0], centres.max(axis=0) + _REACH_MM[1]
+    columns, rows, slices = (int(length) for length in np.ceil((high - low) / GRID_MM) + 1)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) * GRID_MM
+    affine[:3, 3] = low
+    canvas = Canvas((slices, rows, columns), affine, width_mm=GRID_MM, bone_hu=body.table.bone_hu, with_mineral=True)
+    paint(canvas, body, arms_raised=False)
+    return painted_patient(canvas, body, affine)
 
 
 def _trabecular(vertebra: Vertebra, bone: Bone) -> float | None:
