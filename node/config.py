@@ -161,7 +161,7 @@ class CtWorkflow(Section):
     """Parameters of the CT workflow."""
 
     segmenter: Literal["classical", "network", "both"] = Field(
-        "classical", description="both: the classical method measures, the network is its second reader. network: it measures alone."
+        "both", description="both: the classical method measures, the network is its second reader. network: it measures alone."
     )
     roi: Literal["core", "ellipse"] = "core"
     core_erosion_mm: Annotated[float, Field(ge=2, le=10)] = 6.0

@@ -65,7 +65,7 @@ class CtOptions:
         The two thresholds, or the two height losses, contradict each other.
     """
 
-    segmenter: str = "classical"
+    segmenter: str = "both"
     bundles: BundleSource = field(default_factory=BundleSource)
     roi: RoiKind = RoiKind.CORE
     core_erosion_mm: float = 6.0
