@@ -7,6 +7,7 @@ COMMANDS = {
     "train": "Train a model: osteon train NAME.",
     "evaluate": "Evaluate a trained model: osteon evaluate NAME.",
     "pair": "Pair CT or chest X-ray with DXA of the same patient, and write the manifest.",
+    "manifest": "Say how a table of studies reads, what it holds, and how its patients are dealt out.",
 }
 """Name and help of each; their options are their own."""
 

@@ -1,4 +1,4 @@
-"""The research commands: ``simulate``, ``train``, ``evaluate``, ``pair``. The node mounts them as ``osteon simulate`` and so on.
+"""The research commands ``simulate``, ``train``, ``evaluate``, ``pair`` and ``manifest``, which the node mounts: ``osteon simulate`` ...
 
 Each command's function lives with what it runs and loads when it is called: nothing heavy is imported here.
 """
@@ -104,6 +104,12 @@ def evaluate(context: typer.Context, name: NameArgument) -> None:
 def pair(context: typer.Context) -> None:
     """Pair CT or chest X-ray with DXA of the same patient, and write the manifest."""
     _call("training.pairing.cli:pair", context.args, "osteon pair")
+
+
+@app.command(context_settings={**PASS_THROUGH, "help_option_names": []}, add_help_option=False)
+def manifest(context: typer.Context) -> None:
+    """Say how a table of studies reads, what it holds, and how its patients are dealt out."""
+    _call("training.data.command:manifest", context.args, "osteon manifest")
 
 
 def _trainable(name: str) -> Trainable:

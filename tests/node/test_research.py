@@ -25,7 +25,7 @@ def test_the_command_knows_the_research_commands_and_imports_none_of_them() -> N
     assert subprocess.run([sys.executable, "-c", loads], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["simulate", "train", "evaluate", "pair"])
+@pytest.mark.parametrize("name", ["simulate", "train", "evaluate", "pair", "manifest"])
 def test_each_prints_its_own_help(name: str) -> None:
     said = runner.invoke(cli.app, [name, "--help"])
     assert said.exit_code == 0, said.output
