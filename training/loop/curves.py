@@ -11,6 +11,8 @@ from training.errors import TrainingError
 from training.loop.journal import Row, read_log
 
 _PANEL_INCHES = (4.2, 3.0)
+_MOST_INSIDE = 3
+"""Legends of more lines stand beside their panel: inside they would cover some."""
 _COLUMNS = 3
 
 
@@ -72,4 +74,5 @@ def _draw(axes: Axes, title: str, columns: Sequence[str], rows: Sequence[Row]) -
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     if len(columns) > 1:
-        axes.legend(fontsize=7)
+        beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(columns) > _MOST_INSIDE else {}
+        axes.legend(fontsize=7, **beside)

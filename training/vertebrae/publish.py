@@ -58,7 +58,7 @@ def publish(run: VertebraRun, fitted: Fitted, command: str, folder: Path) -> Bun
         task="Segmentation of the spine in CT as a second reader",
         description="A small 3-D UNet at 3 mm that was trained on simulated anatomy with domain randomisation, and on nothing else.",
         changelog={VERSION: "First release."},
-        pictures={"curve.png": picture, "log.csv": run.out / LOG},
+        pictures={"curve.png": picture, "log.csv": run.out / LOG, **_pictures_of_start(run)},
     )
     network = NetworkDefinition(architecture="unet", arguments=run.options.network_arguments())
     return export_bundle(fitted.model, _metadata(run, fitted, command), network, publication, folder)
@@ -119,6 +119,14 @@ def _metrics(run: VertebraRun, fitted: Fitted) -> Sequence[Metric]:
         for n, name in enumerate(STRUCTURES)
         if n
     ]
+
+
+def _pictures_of_start(run: VertebraRun) -> dict[str, Path]:
+    """Curve and log of the run that this one began with."""
+    if run.options.start_from is None:
+        return {}
+    docs = run.options.start_from[0] / "docs"
+    return {f"start-{name}": docs / name for name in ("curve.png", "log.csv") if (docs / name).exists()}
 
 
 def _started(run: VertebraRun) -> str:
