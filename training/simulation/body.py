@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from training.simulation import abdomen, pelvis, sacrum, shoulder, thorax, torso
+from training.simulation import abdomen, pelvis, sacrum, shoulder, streaks, thorax, torso
 from training.simulation.canvas import Canvas
 from training.simulation.degeneration import paint_osteophytes
 from training.simulation.parameters import ContrastPhase, PatientParameters
@@ -84,12 +84,16 @@ def paint(canvas: Canvas, body: Body, *, arms_raised: bool) -> None:
     rng = np.random.default_rng((patient.seed, 17))
     base = patient.trabecular_hu
     shoulder.paint_shoulders(canvas, trunk, spine, arms_raised=arms_raised)
+    if patient.sex == "F":
+        torso.paint_breasts(canvas, trunk, spine, table)
     torso.paint_torso(canvas, trunk, table)
     shoulder.paint_shoulder_muscles(canvas, trunk, spine, table, arms_raised=arms_raised)
     torso.paint_muscles(canvas, trunk, spine, table)
+    streaks.paint_streaks(canvas, trunk, spine, patient)
+    streaks.paint_neck(canvas, trunk, spine, table)
     torso.paint_lungs(canvas, trunk, apex_z=float(spine.level("T1").frame.origin[2] + 10 * scale))
     thorax.paint_lung_vessels(canvas, trunk, spine, table, rng)
-    thorax.paint_heart(canvas, trunk, spine, table)
+    thorax.paint_heart(canvas, trunk, spine, table, rng)
     abdomen.paint_organs(canvas, trunk, spine, table)
     abdomen.paint_bowel(canvas, trunk, spine, table, rng)
     paint_vessels(canvas, spine, patient, table)

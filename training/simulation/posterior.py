@@ -14,6 +14,13 @@ from training.simulation.tissue import CORD_HU, CSF_HU, EPIDURAL_HU, FAT_HU, LIG
 ARCH_MM = 1.5
 """Thickness of the arch's cortex."""
 _CANAL_SEMI_MM = 8.0
+# Spinous processes: how far the tip lies above the middle of the body and how far behind it, mm, from the first level of a region on.
+_SPINOUS = {
+    "C": ((-8.0, 34.0),) * 6 + ((-12.0, 46.0),),
+    "T": ((-16.0, 47.0), (-19.0, 47.0), (-22.0, 46.0), (-26.0, 45.0), (-29.0, 44.0), (-30.0, 44.0), (-30.0, 44.0), (-28.0, 44.0),
+          (-25.0, 45.0), (-20.0, 45.0), (-12.0, 45.0), (-8.0, 46.0)),
+    "L": ((-7.0, 47.0), (-7.0, 48.0), (-7.0, 48.0), (-7.0, 46.0), (-8.0, 40.0)),
+}  # fmt: skip
 
 
 def canal_semi_mm(vertebra: Vertebra, scale: float) -> float:
@@ -141,21 +148,20 @@ def _pedicle_half_mm(vertebra: Vertebra) -> float:
 
 
 def _processes(vertebra: Vertebra, scale: float) -> list[Capsule]:
-    """Articular pillars, laminae, transverse and spinous processes; lumbar and thoracic ones differ in direction."""
+    """Articular pillars, laminae, transverse and spinous processes; lumbar and thoracic ones differ in direction and stoutness."""
     s, back, top = scale, vertebra.depth_mm / 2, 14.0 * scale
-    frame = vertebra.frame
+    frame, number = vertebra.frame, int(vertebra.name[1:])
     side = canal_semi_mm(vertebra, scale) + 2.5 * s
-    neck = vertebra.name.startswith("C")
-    slope = -24.0 if vertebra.name[0] == "T" and int(vertebra.name[1:]) < 11 else -7.0
-    tip = 34.0 if neck and vertebra.name != "C7" else 47.0
-    thin = 0.45 if vertebra.thoracic else 0.55
+    slope, tip = _SPINOUS[vertebra.name[0]][min(number, len(_SPINOUS[vertebra.name[0]])) - 1]
+    thin, tall = (0.45, 0.75 if slope < -20 else 1.1) if vertebra.thoracic else (0.5, 1.45)
+    stout = 0.0 if vertebra.thoracic else 1.2 * s
     rods = [
         Capsule(
             frame=frame,
             start=(0, back + 23 * s, -5 * s),
             end=(0, back + tip * s, (slope - 3) * s),
             radii=(6.5 * s, 7.5 * s),
-            scale=(thin, 1.0, 0.75 if slope < -20 else 1.1),
+            scale=(thin, 1.0, tall),
         )
     ]
     for sign in (-1.0, 1.0):
@@ -168,8 +174,12 @@ def _processes(vertebra: Vertebra, scale: float) -> list[Capsule]:
             )
         rods += [
             transverse,
-            Capsule(frame=frame, start=pillar, end=(sign * (side + 1.5 * s), back + 13 * s, top + 4 * s), radii=(5 * s, 4 * s)),
-            Capsule(frame=frame, start=pillar, end=(sign * (side - 1 * s), back + 20 * s, -top - 6 * s), radii=(5 * s, 4.5 * s)),
+            Capsule(
+                frame=frame, start=pillar, end=(sign * (side + 1.5 * s), back + 13 * s, top + 4 * s), radii=(5 * s + stout, 4 * s + stout)
+            ),
+            Capsule(
+                frame=frame, start=pillar, end=(sign * (side - 1 * s), back + 20 * s, -top - 6 * s), radii=(5 * s + stout, 4.5 * s + stout)
+            ),
             Capsule(
                 frame=frame,
                 start=(sign * (side - 1 * s), back + 17 * s, -1 * s),

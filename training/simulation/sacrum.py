@@ -29,7 +29,7 @@ def paint_sacrum(canvas: Canvas, spine: Spine, ilium: Ilium) -> None:
     scale, base = ilium.scale, spine.sacrum[0].trabecular_hu
     for above, below in pairwise(spine.sacrum):
         paint_disc(canvas, above, below, REMNANT_HU)
-    found = union(canvas, [*_lateral_masses(spine, scale), *_crest(spine, scale), *_facets(spine.sacrum[0], scale)])
+    found = union(canvas, [*_lateral_masses(spine, scale), *_crest(spine, scale), *_facets(spine.sacrum[0], scale)], seam_mm=6.0 * scale)
     if found is not None:
         box, distance = found
         distance = _hollow(canvas, box, distance, spine, ilium)

@@ -98,8 +98,11 @@ def smooth_min(first: Real, second: Real, radius_mm: float) -> FloatArray:
     return -smooth_max(-first, -second, radius_mm)
 
 
-def union(canvas: Canvas, capsules: Sequence[Capsule]) -> tuple[Box, FloatArray] | None:
-    """Signed distance to the union of rods, on the smallest box that holds them all; None where the grid misses them."""
+def union(canvas: Canvas, capsules: Sequence[Capsule], seam_mm: float = 0.0) -> tuple[Box, FloatArray] | None:
+    """Signed distance to the union of rods, on the smallest box that holds them all; None where the grid misses them.
+
+    ``seam_mm`` rounds the seams between them.
+    """
     boxes = [(capsule, canvas.box(capsule.region, canvas.width_mm + 3)) for capsule in capsules]
     present = [(capsule, box) for capsule, box in boxes if box is not None]
     if not present:
@@ -107,11 +110,9 @@ def union(canvas: Canvas, capsules: Sequence[Capsule]) -> tuple[Box, FloatArray]
     start = np.min([[part.start for part in box] for _, box in present], axis=0)
     stop = np.max([[part.stop for part in box] for _, box in present], axis=0)
     distance = np.full(tuple(stop - start), FAR_MM, dtype=np.float32)
-    for capsule, box in present:
-        inside = tuple(slice(part.start - int(first), part.stop - int(first)) for part, first in zip(box, start, strict=True))
-        view = distance[inside]
-        np.minimum(view, capsule.distance(*canvas.coordinates(capsule.frame, box)), out=view)
     whole = (slice(int(start[0]), int(stop[0])), slice(int(start[1]), int(stop[1])), slice(int(start[2]), int(stop[2])))
+    for capsule, _ in present:
+        merge(canvas, whole, distance, capsule, seam_mm)
     return whole, distance
 
 

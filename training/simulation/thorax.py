@@ -65,14 +65,14 @@ def paint_ribs(canvas: Canvas, torso: Torso, spine: Spine, patient: PatientParam
                 _paint_cartilage(canvas, torso, points[-1], sign)
 
 
-def paint_heart(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> None:
-    """Paint pericardial fat, muscle and four chambers in front of T6 to T10."""
-    s = torso.scale
+def paint_heart(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues, rng: np.random.Generator) -> None:
+    """Paint pericardial fat, muscle and four chambers in front of T6 to T10; the left atrium comes near the spine."""
+    s = torso.scale * float(rng.uniform(0.94, 1.1))
     middle = (spine.level("T8").frame.origin + spine.level("T9").frame.origin) / 2
     front = float(torso.front(np.array([middle[2]], dtype=np.float32))[0])
     depth = middle[1] - front
-    origin = np.array([20.0 * s, middle[1] - 0.47 * depth, middle[2] + 4 * s])
-    frame = Frame(origin=origin, axes=rotation(25.0, 38.0, 25.0))
+    origin = np.array([(20.0 + rng.uniform(-6, 5)) * s, middle[1] - (0.45 + rng.uniform(-0.03, 0.04)) * depth, middle[2] + 4 * s])
+    frame = Frame(origin=origin, axes=rotation(25.0 + rng.uniform(-6, 6), 38.0 + rng.uniform(-8, 8), 25.0))
     muscle = table.muscle + (0.35 * (table.portal - table.muscle) if table.portal > 100 else 0.0)
     parts: list[tuple[tuple[float, float, float], tuple[float, float, float], float]] = [
         ((0, 0, 0), (54, 44, 62), FAT_HU + 20),
@@ -80,7 +80,8 @@ def paint_heart(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> N
         ((17, 6, -12), (21, 20, 34), table.blood_artery),
         ((-20, -10, -14), (17, 18, 36), table.right_heart),
         ((-26, 8, 26), (20, 20, 22), table.right_heart),
-        ((12, 22, 30), (24, 16, 18), table.blood_artery),
+        ((8, 30, 22), (28, 17, 20), table.blood_artery),
+        ((20, 6, 26), (12, 12, 18), table.blood_artery),
     ]
     for centre, semi, value in parts:
         place = Frame(origin=frame.point(*(component * s for component in centre)), axes=frame.axes)
@@ -94,7 +95,7 @@ def paint_lung_vessels(canvas: Canvas, torso: Torso, spine: Spine, table: Tissue
     rods: list[Capsule] = []
     for sign in (-1.0, 1.0):
         root = hilum + np.array([sign * 34, -45, 0]) * s
-        for _ in range(26):
+        for _ in range(34):
             direction = rng.normal(size=3) * np.array([0.7, 1.0, 1.3]) + np.array([sign * 0.7, 0.15, -0.2])
             direction /= np.linalg.norm(direction)
             reach = rng.uniform(45, 105) * s

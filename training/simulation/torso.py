@@ -148,6 +148,30 @@ def paint_torso(canvas: Canvas, torso: Torso, table: Tissues) -> None:
     canvas.paint(everywhere(torso), layers)
 
 
+def paint_breasts(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> None:
+    """Paint breasts as they lie in a supine patient, gland in fat; the trunk is painted over them."""
+    s, z = torso.scale, float(spine.level("T8").frame.origin[2]) + 14 * torso.scale
+    height = np.array([z], dtype=np.float32)
+    size = 30.0 * s + 0.5 * float(torso.fat(height)[0])
+    front, back, half = (float(profile(height)[0]) for profile in (torso.front, torso.back, torso.half_width))
+    for sign in (-1.0, 1.0):
+        aside = 0.56 * half
+        surface = (front + back) / 2 - (back - front) / 2 * float(np.sqrt(1 - 0.56**2))
+        centre = np.array([sign * aside, surface + 8 * s, z])
+        paint_union(
+            canvas,
+            [rod(centre, centre + np.array([sign * 6, 2, -6]) * s, (size, size), (1.5, 0.85, 1.6))],
+            SKIN_HU,
+            FAT_HU,
+            step_mm=SKIN_MM,
+        )
+        gland = [
+            rod(centre + np.array([sign * x, -4, up]) * s, centre + np.array([sign * 4, -0.62 * size / s, -4]) * s, (5 * s, 2 * s))
+            for x, up in ((-14, 10), (0, 16), (14, 8), (18, -10), (0, -16), (-14, -8))
+        ]
+        paint_union(canvas, gland, table.muscle - 25)
+
+
 def paint_muscles(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) -> None:
     """Paint psoas, quadratus lumborum, and the paraspinal muscles with the fat that parts them."""
     s = torso.scale
@@ -168,7 +192,10 @@ def paint_muscles(canvas: Canvas, torso: Torso, spine: Spine, table: Tissues) ->
 
 
 def paint_lungs(canvas: Canvas, torso: Torso, apex_z: float) -> None:
-    """Paint both lungs: the cavity above the diaphragm, without spine and mediastinum, up to an apex."""
+    """Paint both lungs: the cavity above the diaphragm, without spine and mediastinum, up to an apex.
+
+    Beside the spine lung touches the bodies; aorta, heart and hila are painted over it and give the mediastinum its outline.
+    """
     s = torso.scale
 
     def layers(x: FloatArray, y: FloatArray, z: FloatArray) -> Sequence[Layer]:
@@ -177,7 +204,10 @@ def paint_lungs(canvas: Canvas, torso: Torso, apex_z: float) -> None:
         cavity = torso.cavity(x, y, z, muscle)
         beside = np.abs(x - torso.spine_x(z))
         forward = torso.spine_y(z) - y
-        middle = 27 * s + 6.0 * np.clip(forward / 40, 0, 1) - 22 * s * np.clip((forward - 95 * s) / 30, 0, 1)
+        gutter = 0.62 * torso.spine_depth(z) + 4 * s
+        ahead = np.clip((forward - 8 * s) / (14 * s), 0, 1)
+        middle = gutter * (1 - ahead) + 19 * s * ahead + 11 * s * np.clip((forward - 35 * s) / (25 * s), 0, 1)
+        middle = middle - 25 * s * np.clip((forward - 95 * s) / 30, 0, 1)
         shoulder = np.sqrt((np.maximum(z - (apex_z - 75 * s), 0) / (75 * s)) ** 2)
         shrink = 62 * s * shoulder**2.5 - 4.0
         lung = smooth_max(cavity + shrink, torso.dome(x, y, z), 6.0)

@@ -29,8 +29,8 @@ INTERIOR_MM = 3.0
 WALL_MM, ENDPLATE_MM = 0.9, 1.1
 """Thickness of the cortex: of the wall and of the endplates."""
 _WAIST = 0.10
-_SUBCORTICAL, _SUBCORTICAL_MM = 0.3, 1.2
-"""Trabecular bone is this much denser at the cortex, fading inwards; 2 % remain where the truth begins to count."""
+_SUBCORTICAL, _SUBCORTICAL_MM = 0.25, 1.0
+"""Trabecular bone is this much denser at the cortex, fading inwards; 1 % remains where the truth begins to count."""
 
 
 @dataclass(frozen=True, kw_only=True)
