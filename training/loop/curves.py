@@ -74,5 +74,7 @@ def _draw(axes: Axes, title: str, columns: Sequence[str], rows: Sequence[Row]) -
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     if len(columns) > 1:
-        beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(columns) > _MOST_INSIDE else {}
-        axes.legend(fontsize=7, **beside)
+        if len(columns) > _MOST_INSIDE:
+            axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        else:
+            axes.legend(fontsize=7)
