@@ -26,6 +26,8 @@ SHIPPED = load_config(Path(__file__).resolve().parents[2] / "config.yaml").route
 FILMS = [FilmOptions(format=kind, inverted=inverted) for kind in FilmFormat for inverted in (False, True)]
 IDXA_HABITS = ("<Laterality>", "Exposed Area", "Standard Extended")
 """A GE Lunar iDXA writes an empty Laterality, and an Exposed Area into a CR image; the validator warns of both."""
+IDXA_HABITS = ("<Laterality>", "Exposed Area", "Standard Extended")
+"""A GE Lunar iDXA writes an empty Laterality, and an Exposed Area into a CR image; the validator warns of both."""
 OTHERS = tuple(RegionScan(region=region, image=np.full((60, 41), 90, np.uint8), spacing_mm=1.0) for region in DxaRegion)
 
 
@@ -115,9 +117,6 @@ def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
     for path in paths:
         said = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
         complaints = [line for line in said.stderr.splitlines() if line.startswith(("Error", "Warning"))]
-        # The empty Laterality and the Exposed Area of a CR image are what a GE Lunar iDXA writes.
-        unexpected = [
-            line for line in complaints if not any(word in line for word in ("<Laterality>", "Exposed Area", "Standard Extended"))
-        ]
+        unexpected = [line for line in complaints if not any(word in line for word in IDXA_HABITS)]
         assert unexpected == [], path
         assert "GE Lunar" in str(path) or complaints == [], path

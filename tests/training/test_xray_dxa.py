@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.xray_patients import COARSE_MM, dxa, painted_spine, spine_patient
+from tests.training.xray_patients import dxa, painted_spine, spine_patient
 from training.simulation.parameters import PatientParameters
 from training.simulation.xray.areal import areal_bmd
 from training.simulation.xray.attenuation import Material, mass_attenuation_cm2_g
@@ -98,7 +98,7 @@ def test_impossible_scans_are_refused(changes: dict[str, object], said: str) -> 
 
 def test_the_other_regions_are_pictures_of_bone() -> None:
     patient = PatientParameters(seed=8, trabecular_hu=140.0)
-    scans = {scan.region: scan for scan in simulate_regions(patient, DxaParameters(device="GE Lunar", paint_spacing_mm=COARSE_MM))}
+    scans = {scan.region: scan for scan in simulate_regions(patient, DxaParameters(device="GE Lunar"), spacing_mm=6.0)}
     assert set(scans) == set(DxaRegion)
     for scan in scans.values():
         low, high = np.percentile(scan.image, (5, 98))

@@ -65,7 +65,7 @@ def _body(hu: NDArray[np.int16]) -> tuple[slice, slice]:
     """The rows and columns of an axial image that the body takes, without the couch."""
     parts, count = ndimage.label(ndimage.binary_opening(hu > -400, iterations=2))
     sizes = ndimage.sum_labels(np.ones(parts.shape), parts, np.arange(1, count + 1))
-    box: tuple[slice, slice] = ndimage.find_objects(parts == 1 + int(np.argmax(sizes)))[0]
+    box: tuple[slice, slice] = ndimage.find_objects((parts == 1 + int(np.argmax(sizes))).astype(np.uint8))[0]
     return box
 
 

@@ -22,9 +22,9 @@ _BEHIND_MM, _ABOVE_MM = 62.0, 26.0
 """The scan ends this far below L5 (the iliac crests show) and above T12."""
 _MARGIN_MM = 5.0
 _SMOOTH_MM, _BASELINE_MM = 1.4, 9.0
-_BONE_G_CM2, _EDGE_G_CM2 = 0.16, 0.22
+_BONE_G_CM2, _EDGE_SHARE = 0.16, 0.3
 """Where the smoothed mineral exceeds the first there is some bone, and no soft tissue to be calibrated on; the edges of the vertebrae are
-where it exceeds the second."""
+where it exceeds this share of their median, so that thin bone keeps its area."""
 _GUARD_MM, _NEAR_MM = 3.0, 10.0
 """No soft tissue is read closer to bone than the first; within the second it counts most: it is most like the tissue before the bone."""
 _PASSES = 3
@@ -216,14 +216,17 @@ def analyse(scan: DualEnergy, spine: Spine, device: Densitometer) -> tuple[tuple
     """
     detector = scan.detector
     smooth = ndimage.gaussian_filter(scan.mineral_g_cm2, _SMOOTH_MM / detector.pitch_mm)
-    bone_map = BoneMap(
-        mineral_g_cm2=scan.mineral_g_cm2.astype(np.float64), bone=smooth > _EDGE_G_CM2, x_mm=detector.u_mm, z_mm=detector.v_mm
-    )
     regions = level_regions(spine, detector.u_mm, detector.v_mm)
     if missing := [name for name in USED_LEVELS if name not in regions]:
         raise ValueError(f"not in the scan: {', '.join(missing)}")
     wanted: Mapping[str, NDArray[np.bool_]] = {name: regions[name] for name in USED_LEVELS}
     both = np.logical_or.reduce([*wanted.values()])
+    bone_map = BoneMap(
+        mineral_g_cm2=scan.mineral_g_cm2.astype(np.float64),
+        bone=smooth > _EDGE_SHARE * float(np.median(smooth[both])),
+        x_mm=detector.u_mm,
+        z_mm=detector.v_mm,
+    )
     found = measure(bone_map, {**wanted, "L1-L4": both})
     read = {}
     for name, region in {**wanted, "L1-L4": both}.items():

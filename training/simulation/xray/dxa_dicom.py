@@ -1,5 +1,6 @@
 """Write simulated DXA scans as densitometers export them. What real exports look like differs widely, so each device has its own habits."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -87,7 +88,7 @@ def _base(scan: SimulatedDxa, who: Identity, device: Densitometer) -> Dataset:
 
 def _idxa(base: Dataset, image: NDArray[np.uint8], region: str) -> Dataset:
     """The habits of a GE Lunar iDXA export: CR, the region named in two attributes that few readers look at, no pixel spacing."""
-    ds = base.copy()
+    ds = deepcopy(base)
     ds.SOPClassUID = ComputedRadiographyImageStorage
     ds.Modality = "CR"
     ds.ImageType = ["ORIGINAL", "PRIMARY"]
@@ -101,7 +102,7 @@ def _idxa(base: Dataset, image: NDArray[np.uint8], region: str) -> Dataset:
 
 def _secondary_capture(base: Dataset, image: NDArray[np.uint8], region: str) -> Dataset:
     """An image of the screen, grey or RGB; the region stands in the series or image description."""
-    ds = base.copy()
+    ds = deepcopy(base)
     ds.SOPClassUID = SecondaryCaptureImageStorage
     ds.Modality = "OT"
     ds.ConversionType = "WSD"

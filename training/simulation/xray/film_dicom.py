@@ -103,7 +103,6 @@ def _exposure(ds: Dataset, film: SimulatedFilm, options: FilmOptions) -> None:
     ds.ViewPosition = film.acquisition.view.value if options.view_in_header else ""
     ds.KVP = f"{film.acquisition.kvp:g}"
     ds.DistanceSourceToDetector = f"{film.acquisition.source_mm:g}"
-    ds.Grid = ["FOCUSED"] if film.acquisition.physics.grid else ["NONE"]
     ds.PatientPosition = ""
 
 
@@ -124,6 +123,7 @@ def _dx(ds: Dataset, film: SimulatedFilm, options: FilmOptions) -> None:
     ds.PixelIntensityRelationship = "LOG"
     ds.PixelIntensityRelationshipSign = 1 if options.inverted else -1
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
+    ds.Grid = ["FOCUSED"] if film.acquisition.physics.grid else ["NONE"]
     ds.DetectorType = "DIRECT" if raw else "SCINTILLATOR"
     ds.DetectorActiveShape = "RECTANGLE"
     ds.AcquisitionContextSequence = []
@@ -135,8 +135,8 @@ def _dx(ds: Dataset, film: SimulatedFilm, options: FilmOptions) -> None:
     posture = ("102538003", "recumbent") if film.acquisition.view is View.AP else ("10904000", "erect")
     ds.PatientOrientationCodeSequence = [_code(*posture)]
     del ds.PatientPosition
+    ds.PresentationLUTShape = "INVERSE" if options.inverted else "IDENTITY"
     if not raw:
-        ds.PresentationLUTShape = "INVERSE" if options.inverted else "IDENTITY"
         top = 2**film.acquisition.bits_stored
         ds.WindowCenter, ds.WindowWidth = str(top // 2), str(top)
         ds.VOILUTFunction = "LINEAR"

@@ -10,20 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.body import PaintedPatient, paint_anatomy
-from training.simulation.canvas import ANATOMY, Canvas, FloatArray, Layer, Region
 from training.simulation.parameters import PatientParameters
 from training.simulation.pelvis import HIP_MM
-from training.simulation.shapes import ellipse
-from training.simulation.structure import Structure
-from training.simulation.tissue import CORTICAL_HU, FAT_HU
-from training.simulation.torso import paint_union, rod
 from training.simulation.xray.attenuation import Material
 from training.simulation.xray.composition import BASIS
 from training.simulation.xray.dxa import DualEnergy, DxaParameters, picture, scan_twice
+from training.simulation.xray.knee import paint_knee
 from training.simulation.xray.projection import Beam, Detector, LineIntegrals, View, axes_mm, line_integrals
 
 PAINT_MM = 2.0
-_MUSCLE_HU = 55.0
 
 
 class DxaRegion(StrEnum):
@@ -47,11 +42,13 @@ class RegionScan:
     spacing_mm: float
 
 
-def simulate_regions(patient: PatientParameters, acquisition: DxaParameters | None = None) -> tuple[RegionScan, ...]:
-    """Scans of every region beside the spine; the body is painted once. The same arguments give the same bytes."""
+def simulate_regions(
+    patient: PatientParameters, acquisition: DxaParameters | None = None, *, spacing_mm: float = PAINT_MM
+) -> tuple[RegionScan, ...]:
+    """Scans of every region beside the spine; the body is painted once, on voxels of ``spacing_mm``. Deterministic."""
     chosen = acquisition or DxaParameters()
-    painted = paint_anatomy(patient, spacing_mm=PAINT_MM, z_range_mm=paint_range_mm(patient))
-    knee = paint_knee(patient)
+    painted = paint_anatomy(patient, spacing_mm=spacing_mm, z_range_mm=paint_range_mm(patient))
+    knee = paint_knee(patient, spacing_mm)
     return tuple(_scan(region, knee if region is DxaRegion.KNEE else painted, chosen) for region in DxaRegion)
 
 
@@ -60,50 +57,13 @@ def paint_range_mm(patient: PatientParameters) -> tuple[float, float]:
     return (-360.0 * patient.body_scale, 470.0 * patient.body_scale)
 
 
-def paint_knee(patient: PatientParameters) -> PaintedPatient:
-    """A left knee about the origin: femur with its condyles, tibia, fibula and patella in muscle and fat."""
-    s = patient.body_scale
-    reach = (62.0 * s, 72.0 * s, 120.0 * s)
-    shape = tuple(int(np.ceil(2 * half / PAINT_MM)) for half in reach[::-1])
-    affine = np.eye(4)
-    affine[:3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) * PAINT_MM
-    affine[:3, 3] = (-reach[0], -reach[1], -reach[2])
-    canvas = Canvas((shape[0], shape[1], shape[2]), affine, width_mm=PAINT_MM, with_mineral=True)
-
-    def flesh(x: FloatArray, y: FloatArray, z: FloatArray) -> list[Layer]:
-        width = np.asarray((54 + 0.05 * z) * s, dtype=np.float32)
-        skin = ellipse(x, y, width, width * 1.12)
-        inside = np.asarray(skin + 0.5 * patient.fat_mm, dtype=np.float32)
-        return [(np.broadcast_to(skin, canvas.shape).astype(np.float32), FAT_HU), (inside, _MUSCLE_HU)]
-
-    canvas.paint(Region(frame=ANATOMY, low=(-reach[0], -reach[1], -reach[2]), high=reach), flesh)
-
-    def at(x: float, y: float, z: float) -> NDArray[np.float64]:
-        return np.array([x, y, z]) * s
-
-    femur = [rod(at(0, 0, 120), at(0, 0, 40), (14 * s, 18 * s))]
-    femur += [rod(at(0, 0, 40), at(side * 20, 4, 14), (18 * s, 19 * s)) for side in (-1, 1)]
-    tibia = [rod(at(side * 19, 2, -14), at(0, 0, -45), (18 * s, 14 * s)) for side in (-1, 1)]
-    tibia += [rod(at(0, 0, -45), at(0, 0, -120), (15 * s, 12 * s))]
-    fibula = [rod(at(36, 20, -24), at(32, 18, -120), (7 * s, 5 * s))]
-    patella = [rod(at(0, -36, 26), at(0, -36, 18), (14 * s, 13 * s), (1.2, 0.6, 1.0))]
-    inside = 0.8 * patient.trabecular_hu + 40
-    with canvas.marking(Structure.PELVIS, mineralised=True):
-        for bone in (femur, tibia, fibula, patella):
-            paint_union(canvas, bone, CORTICAL_HU, inside, step_mm=2.0)
-    body = paint_anatomy(patient, spacing_mm=PAINT_MM * 4, z_range_mm=(-20.0, 20.0))
-    mineral = canvas.mineral_mg_cm3
-    if mineral is None:
-        raise AssertionError("the canvas was made with mineral")
-    return replace(body, hu=canvas.hu, structures=canvas.structures, bodies=canvas.labels, mineral_mg_cm3=mineral, affine=affine)
-
-
 def _scan(region: DxaRegion, painted: PaintedPatient, acquisition: DxaParameters) -> RegionScan:
     """Both beams over a region's field; the picture shows the mineral of the body itself under the noise of the scan."""
     view = View.LATERAL if region is DxaRegion.LVA else View.PA
     detector = _field(region, painted, acquisition)
     beam = Beam(view=view, centre_mm=(0.0, 0.0), detector_w_mm=0.0)
-    coarse = line_integrals(painted, beam, detector.with_pitch(max(PAINT_MM, detector.pitch_mm)))
+    left, _, _ = axes_mm(painted)
+    coarse = line_integrals(painted, beam, detector.with_pitch(max(float(left[1] - left[0]), detector.pitch_mm)))
     integrals = coarse.resampled(detector)
     rng = np.random.default_rng((painted.patient.seed, acquisition.seed, list(DxaRegion).index(region), 53))
     scan = scan_twice(integrals, acquisition, rng)
