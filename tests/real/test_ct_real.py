@@ -15,11 +15,11 @@ from inference.ct.segmentation.base import Segmentation, VertebralBody
 from inference.ct.series import choose_series, load_series
 from inference.ct.summary import summarise
 from inference.errors import ReasonCode, WarningCode
-from inference.findings import Band, Findings, ModelUsed, Outcome, RoiKind, VertebraFinding
+from inference.findings import Band, Findings, LevelAgreement, ModelUsed, Outcome, RoiKind, VertebraFinding
 from inference.reading import find_files, read_headers
 from inference.volume import Volume
 from tests.paths import real_image
-from tests.real.cases import CASES, READERS, findings_of, true_level
+from tests.real.cases import CASES, READERS, best_body, findings_of, true_level
 from tests.real.studies import labels_on_volume
 from tests.real.table import reader_rows, rows
 
@@ -123,6 +123,40 @@ def test_abdomen_masks_lie_inside_the_bodies(measured: FindingsOf) -> None:
     assert images.source_bodies.shape == (len(images.source_paths), 101, 122)
     for mask in (images.source_core, images.source_ellipse):
         assert np.array_equal(mask[mask > 0], images.source_bodies[mask > 0])
+
+
+def test_abdomen_is_read_alike_by_the_second_reader(measured: FindingsOf) -> None:
+    found = measured("abdomen_native_3mm")
+    assert found.second_reader is not None
+    assert found.second_reader.levels is LevelAgreement.AGREE
+    assert [model.trained_on for model in found.models] == ["not trained: analytic method", found.second_reader.model.trained_on]
+    assert "simulated" in found.second_reader.model.trained_on
+    for level in LUMBAR_LEVELS:
+        reading = level_of(found, level).second_reader
+        assert reading is not None
+        assert (reading.level, reading.level_certain) == (level, True)
+        assert reading.dice >= 0.8
+        assert reading.median_difference_hu == pytest.approx(0, abs=5)
+
+
+def test_the_second_reader_names_nothing_where_no_anchor_is_in_view(measured: FindingsOf) -> None:
+    found = measured("lumbar_low_density_1.5mm")
+    (third,) = found.vertebrae
+    assert third.second_reader is not None
+    assert third.second_reader.level is None
+    assert third.second_reader.dice >= 0.8
+    assert third.second_reader.median_difference_hu == pytest.approx(0, abs=5)
+
+
+def test_a_thorax_that_the_second_reader_alone_finds_carries_no_band(measured: FindingsOf) -> None:
+    found = measured("thorax_siemens")
+    assert WarningCode.NETWORK_ALONE in [notice.code for notice in found.warnings]
+    assert found.images is not None
+    truth = CASES["thorax_siemens"].truth
+    assert truth is not None
+    assert best_body(truth(found.images.volume)["T12"], found)[1] >= 0.6
+    assert found.summary is not None
+    assert found.summary.band is None
 
 
 def test_low_density_is_measured_and_its_level_stays_uncertain(measured: FindingsOf) -> None:
