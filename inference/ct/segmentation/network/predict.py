@@ -96,13 +96,16 @@ def pieces(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
 
 
 def _run(network: "nn.Module", image: Floats) -> tuple[NDArray[np.uint8], Floats]:
-    """Structures and margin of one piece; padded with air to what the network can halve."""
+    """Structures and margin of one piece, padded with air to what the network can halve; read twice, once mirrored, and averaged."""
     import torch
 
     pads = [(-size) % MULTIPLE for size in image.shape]
     padded = np.pad(image, [(0, pad) for pad in pads], constant_values=-1.0)
     with torch.inference_mode():
-        probabilities = torch.softmax(network(torch.from_numpy(padded)[None, None]), dim=1)[0]
+        given = torch.from_numpy(padded)[None, None]
+        probabilities = torch.softmax(network(given), dim=1)[0]
+        probabilities += torch.softmax(network(given.flip(-1)), dim=1)[0].flip(-1)
+        probabilities /= 2
         body = probabilities[BODY].clone()
         labels = probabilities.argmax(dim=0).to(torch.uint8)
         probabilities[BODY] = 0
