@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-_HOLOGIC_PER_TRUE, _HOLOGIC_OFFSET = 1.18, 0.0
+_HOLOGIC_PER_TRUE, _HOLOGIC_OFFSET = 1.145, 0.0
 _GENANT_SLOPE, _GENANT_OFFSET = 0.906, -0.025
 _MEDIX_PER_HOLOGIC, _MEDIX_OFFSET = 1.035, 0.012
 

@@ -16,10 +16,6 @@ from training.simulation.xray.landmarks import chest_landmarks
 from training.simulation.xray.markers import burn_marker
 from training.simulation.xray.projection import Beam, Detector, LineIntegrals, View, axes_mm, line_integrals
 
-COLLIMATED = 0.02
-"""What reaches the detector beside the collimated field, relative to the open beam."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ChestFilmParameters:
     """How the film is made.
@@ -48,7 +44,7 @@ class ChestFilmParameters:
     physics: DetectorPhysics = field(default_factory=DetectorPhysics)
     paint_spacing_mm: float = 1.5
     pixel_spacing_mm: float = 0.35
-    width_mm: float = 400.0
+    width_mm: float = 380.0
     height_mm: float = 400.0
     decentring_mm: tuple[float, float] = (0.0, 0.0)
     gradation: Gradation = Gradation.STANDARD
