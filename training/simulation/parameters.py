@@ -45,6 +45,8 @@ class PatientParameters:
     ----------
     seed
         Settles everything that is random: texture, level-to-level variation, bowel, noise, UIDs.
+    sex, age_years
+        Women have breasts; age brings osteophytes and fat in the muscles. Bone density follows ``trabecular_hu`` alone.
     body_scale
         Linear size of the skeleton; 1 is a man of about 175 cm, 0.9 a woman of about 160 cm.
     fat_mm
