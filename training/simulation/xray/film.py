@@ -16,6 +16,7 @@ from training.simulation.xray.landmarks import chest_landmarks
 from training.simulation.xray.markers import burn_marker
 from training.simulation.xray.projection import Beam, Detector, LineIntegrals, View, axes_mm, line_integrals
 
+
 @dataclass(frozen=True, kw_only=True)
 class ChestFilmParameters:
     """How the film is made.
