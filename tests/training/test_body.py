@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from training.simulation.ilium import Ilium
 from training.simulation.shoulder import clavicle_points, humeral_head
 from training.simulation.spine import build_spine
 from training.simulation.texture import correlation_length_mm
+from training.simulation.torso import build_torso
 from training.simulation.vertebra import make_bone, paint_body
 
 pytestmark = pytest.mark.unit
@@ -176,6 +178,16 @@ def test_the_scan_has_the_structures_of_the_body() -> None:
     assert scan.truth.structures.shape == scan.volume.hu.shape
     median = {which: float(np.median(scan.volume.hu[scan.truth.structures == which])) for which in BONES}
     assert all(value > 100 for value in median.values()), median
+
+
+@pytest.mark.parametrize("changes", [{}, {"kyphosis_deg": 60.0}, {"wedge": {"T12": 0.4, "T8": 0.4}}])
+def test_a_bent_spine_keeps_chest_and_neck_before_it(changes: dict[str, Any]) -> None:
+    patient = replace(PATIENT, **changes)
+    spine = build_spine(patient)
+    torso = build_torso(patient, spine)
+    for vertebra in (*spine.cervical[:2], spine.neck, *spine.vertebrae):
+        front = float(torso.front(np.array([vertebra.frame.origin[2]], np.float32))[0])
+        assert vertebra.frame.origin[1] - front > 45, vertebra.name
 
 
 def test_age_brings_osteophytes_that_are_dense_and_in_front() -> None:

@@ -115,6 +115,7 @@ def build_torso(patient: PatientParameters, spine: Spine) -> Torso:
         (place["T1"][2] + 90 * s, 58.0, 60.0, 0.3, 20.0),
     ]
     z, half, front, relative, wall = np.array(rows).T
+    front = np.maximum(front, _least_front(spine, z, s))
     thickness = relative * fat
     back_z, back = _back(patient, spine, hip_z)
     bodies = np.array([vertebra.frame.origin for vertebra in (*spine.sacrum[::-1], *spine.vertebrae[::-1])])
@@ -241,6 +242,16 @@ def paint_union(canvas: Canvas, rods: Sequence[Capsule], *values: float, step_mm
     found = union(canvas, rods)
     if found is not None:
         canvas.blend_shells(*found, [(step_mm * index, value) for index, value in enumerate(values)])
+
+
+def _least_front(spine: Spine, z: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """How far in front of L3 the skin must lie at least for a bent spine to have a neck and a chest before it, at scale 1."""
+    bodies = [*spine.cervical[::-1], spine.neck, *spine.vertebrae]
+    heights = np.array([vertebra.frame.origin[2] for vertebra in bodies])[::-1]
+    posterior = np.array([vertebra.frame.origin[1] for vertebra in bodies])[::-1] / scale
+    thorax = [float(spine.level(name).frame.origin[2]) for name in ("T8", "T5", "T2")]
+    depth = np.interp(z, [*thorax, heights[-1]], [125.0, 105.0, 70.0, 54.0])
+    return np.where(z >= thorax[0], depth - np.interp(z, heights, posterior), 0.0)
 
 
 def _back(patient: PatientParameters, spine: Spine, hip_z: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
