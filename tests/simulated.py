@@ -6,7 +6,7 @@ from pathlib import Path
 from training.simulation.ct import AcquisitionParameters, PatientParameters, SimulatedCt, simulate_ct
 from training.simulation.dicom import write_dicom
 from training.simulation.xray.film import ChestFilmParameters, SimulatedFilm, simulate_chest_film
-from training.simulation.xray.film_dicom import write_film
+from training.simulation.xray.film_dicom import FilmFormat, FilmOptions, write_film
 
 
 @cache
@@ -29,6 +29,6 @@ def simulated_film() -> SimulatedFilm:
 
 
 def write_film_study(folder: Path) -> Path:
-    """The film as a DICOM study in ``folder``."""
-    write_film(simulated_film(), folder)
+    """The film as a DICOM study (CR) in ``folder``."""
+    write_film(simulated_film(), folder, FilmOptions(format=FilmFormat.CR))
     return folder

@@ -32,13 +32,13 @@ class _Look:
 
 
 _LOOKS = {
-    Gradation.STANDARD: _Look(latitude=0.66, detail=1.6, fine=0.8, slope=1.2, middle=0.46),
-    Gradation.SOFT: _Look(latitude=0.66, detail=1.0, fine=0.3, slope=0.85, middle=0.36),
-    Gradation.SHARP: _Look(latitude=0.52, detail=1.9, fine=1.6, slope=1.3, middle=0.44),
+    Gradation.STANDARD: _Look(latitude=0.45, detail=2.3, fine=1.3, slope=0.62, middle=0.42),
+    Gradation.SOFT: _Look(latitude=0.55, detail=1.3, fine=0.4, slope=0.45, middle=0.36),
+    Gradation.SHARP: _Look(latitude=0.42, detail=2.9, fine=2.2, slope=0.62, middle=0.45),
 }
-_COARSE_MM, _FINE_MM = 22.0, 0.9
-_BARE = 0.5
-"""The detector counts as bare where it gets more than this fraction of the open beam."""
+_COARSE_MM, _FINE_MM = 10.0, 0.9
+_BARE, _COVERED = 0.6, 0.25
+"""A detector that gets more than the first fraction of the open beam is bare and black; below the second it shows the body."""
 
 
 def present(signal: FloatArray, pitch_mm: float, gradation: Gradation) -> FloatArray:
@@ -60,4 +60,5 @@ def present(signal: FloatArray, pitch_mm: float, gradation: Gradation) -> FloatA
     spread = look.latitude * (high - low) / 2
     steep = look.slope * shown / max(spread, 1e-3)
     offset = np.log(look.middle / (1 - look.middle))
-    return np.asarray(1 / (1 + np.exp(-(2.0 * steep + offset))), dtype=np.float32)
+    covered = np.clip((density + np.log(_BARE)) / np.log(_BARE / _COVERED), 0, 1)
+    return np.asarray(covered / (1 + np.exp(-(2.0 * steep + offset))), dtype=np.float32)
