@@ -13,7 +13,7 @@ from training.simulation.xray.film_dicom import FilmFormat, FilmOptions, write_f
 def simulated_ct() -> SimulatedCt:
     """A patient with 95 HU at L1 on a coarse grid: a few seconds to make and to measure."""
     acquisition = AcquisitionParameters(rows=160, columns=160, pixel_spacing_mm=2.4, slice_spacing_mm=2.5)
-    return simulate_ct(PatientParameters(seed=2, trabecular_hu=95.0, body_scale=1.0), acquisition)
+    return simulate_ct(PatientParameters(seed=2, trabecular_hu=95.0), acquisition)
 
 
 def write_study(folder: Path) -> Path:

@@ -26,7 +26,7 @@ class Export(StrEnum):
     APEX = "apex"
     """Secondary Capture, a grey image and an RGB report page."""
     OTHER = "other"
-    """Secondary Capture of modality OT, PALETTE COLOR."""
+    """Secondary Capture of modality OT, grey."""
 
 
 @dataclass(frozen=True, kw_only=True)
