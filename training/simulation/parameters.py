@@ -49,6 +49,8 @@ class PatientParameters:
         Women have breasts; age brings osteophytes and fat in the muscles. Bone density follows ``trabecular_hu`` alone.
     body_scale
         Linear size of the skeleton; 1 is a man of about 175 cm, 0.9 a woman of about 160 cm.
+    disc_scale
+        Height of the discs over that of a young, well-filled one.
     fat_mm
         Thickness of the subcutaneous fat at the flank.
     lordosis_deg, kyphosis_deg
@@ -78,6 +80,7 @@ class PatientParameters:
     sex: str = "F"
     age_years: int = 65
     body_scale: float = 0.93
+    disc_scale: float = 1.0
     fat_mm: float = 18.0
     lordosis_deg: float = 52.0
     kyphosis_deg: float = 36.0

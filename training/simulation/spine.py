@@ -135,6 +135,7 @@ def _sizes(patient: PatientParameters, rng: np.random.Generator) -> NDArray[np.f
     count = patient.lumbar_count
     lumbar = np.stack([np.interp(np.linspace(0, 4, count), np.arange(5), column) for column in _SIZES_MM[12:].T], axis=1)
     sizes = np.concatenate([_SIZES_MM[:12], lumbar]) * patient.body_scale
+    sizes[:, 4] *= patient.disc_scale
     sizes *= 1 + rng.normal(0, [0.012, 0.012, 0.012, 0.012, 0.05], sizes.shape)
     for index, name in enumerate(patient.levels):
         crush = patient.crush.get(name, 0.0)

@@ -82,6 +82,7 @@ def sample_anatomy(seed: int, index: int) -> PatientParameters:
         sex="F" if rng.random() < 0.5 else "M",
         age_years=int(rng.integers(20, 95)),
         body_scale=float(rng.uniform(0.8, 1.12)),
+        disc_scale=float(rng.uniform(0.45, 1.1)),
         fat_mm=float(rng.uniform(4, 50)),
         lordosis_deg=float(rng.uniform(20, 75)),
         kyphosis_deg=float(rng.uniform(12, 65)),

@@ -33,6 +33,8 @@ class Randomisation:
         Smooth displacements: distance of the knots, and their largest standard deviation (:func:`bend`).
     noise_sd_hu
         Range of the noise's standard deviation.
+    short_chance
+        That the scan ends above and below after ``short_mm`` (range), as a stack of a few slices does.
     """
 
     rotation_deg: float = 16.0
@@ -47,6 +49,8 @@ class Randomisation:
     thick_chance: float = 0.35
     streak_chance: float = 0.06
     spine_share: float = 0.8
+    short_chance: float = 0.15
+    short_mm: tuple[float, float] = (24.0, 110.0)
 
 
 def draw_patch(
@@ -63,6 +67,8 @@ def draw_patch(
     hu = hu * np.float32(rng.uniform(*options.gain)) + np.float32(rng.uniform(-options.shift_hu, options.shift_hu))
     if rng.random() < options.crop_chance:
         _crop(hu, labels, spacing_mm, rng)
+    if rng.random() < options.short_chance:
+        _shorten(hu, labels, rng.uniform(*options.short_mm) / spacing_mm, rng)
     return np.maximum(hu, np.float32(-1024.0)), labels
 
 
@@ -200,3 +206,12 @@ def _crop(hu: Floats, labels: Labels, spacing_mm: float, rng: np.random.Generato
             outside[hu.shape[0] - int(rng.integers(0, hu.shape[0] // 3 + 1)) :] = True
     hu[outside] = AIR_HU
     labels[outside] = Structure.BACKGROUND
+
+
+def _shorten(hu: Floats, labels: Labels, slices: float, rng: np.random.Generator) -> None:
+    """Leave this many slices somewhere in the patch."""
+    visible = max(4, min(round(slices), hu.shape[0]))
+    first = int(rng.integers(0, hu.shape[0] - visible + 1))
+    for outside in (slice(0, first), slice(first + visible, None)):
+        hu[outside] = AIR_HU
+        labels[outside] = Structure.BACKGROUND
