@@ -55,6 +55,13 @@ def resample_upright(
     return rounded
 
 
+def resample_linear(
+    hu: NDArray[np.float32], affine: NDArray[np.float64], other_affine: NDArray[np.float64], other_shape: Shape, *, fill: float
+) -> NDArray[np.float32]:
+    """Attenuation of one grid on another, linear between voxels; ``fill`` outside."""
+    return np.asarray(_resample(hu, affine, other_affine, other_shape, sitk.sitkLinear, fill), dtype=np.float32)
+
+
 def resample_mask_nearest(
     mask: NDArray[np.uint8], affine: NDArray[np.float64], other_affine: NDArray[np.float64], other_shape: Shape
 ) -> NDArray[np.uint8]:
@@ -63,12 +70,12 @@ def resample_mask_nearest(
 
 
 def _resample(
-    array: NDArray[np.int16] | NDArray[np.uint8],
+    array: NDArray[np.int16] | NDArray[np.uint8] | NDArray[np.float32],
     affine: NDArray[np.float64],
     other_affine: NDArray[np.float64],
     other_shape: Shape,
     interpolator: int,
-    fill: int,
+    fill: float,
 ) -> NDArray[Any]:
     transform = sitk.AffineTransform(3)
     from_other = np.linalg.inv(affine) @ other_affine

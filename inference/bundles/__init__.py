@@ -6,7 +6,17 @@ Verifying needs no torch; :func:`load_network` loads it when called.
 from inference.bundles.architectures import ARCHITECTURES, NetworkDefinition
 from inference.bundles.bundle import Bundle, load_bundle, shipped_bundle, shipped_names
 from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError
-from inference.bundles.metadata import BundleMetadata, Kind, Metric, NetworkInput, Normalisation, OsteonMetadata, TrainedOn, TrainingSummary
+from inference.bundles.metadata import (
+    BundleMetadata,
+    Crop,
+    Kind,
+    Metric,
+    NetworkInput,
+    Normalisation,
+    OsteonMetadata,
+    TrainedOn,
+    TrainingSummary,
+)
 from inference.bundles.network import check_signature, load_network
 from inference.bundles.source import BundleEntry, BundleSource, why_not_allowed
 
@@ -19,6 +29,7 @@ __all__ = [
     "BundleNotAllowedError",
     "BundleNotFoundError",
     "BundleSource",
+    "Crop",
     "Kind",
     "Metric",
     "NetworkDefinition",

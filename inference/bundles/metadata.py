@@ -102,6 +102,24 @@ class NetworkInput(Closed):
         return self
 
 
+class Crop(Closed):
+    """Which vertebra a network is given, and how much of what lies around it (:mod:`inference.ct.crop`).
+
+    Attributes
+    ----------
+    level
+        ``L1`` for a network of one level; None for one that takes any.
+    mask
+        What is left in the box: the body, the whole vertebra, or everything.
+    margin_mm
+        How far the mask is dilated first.
+    """
+
+    level: Annotated[str, Field(pattern=r"^[TL]\d{1,2}$")] | None = None
+    mask: Literal["body", "vertebra", "box"] = "body"
+    margin_mm: Annotated[float, Field(ge=0, le=50)] = 2.0
+
+
 class Metric(Closed):
     """One figure of the evaluation. ``low`` and ``high`` are its 95 % confidence interval; None where there is none."""
 
@@ -142,6 +160,8 @@ class OsteonMetadata(Closed):
         Output channels in order (segmentation, classification); ``targets`` those of a regression, each with its unit in the name.
     priors
         Share of each class in the training data, for logit adjustment (Menon et al. 2021): ``tau1`` in the loss, ``tau2`` post hoc.
+    crop
+        For a network that is given one vertebra.
     """
 
     format: Literal[1] = 1
@@ -151,6 +171,7 @@ class OsteonMetadata(Closed):
     architecture: ArchitectureName
     weights_dtype: Literal["float32", "float16"] = "float32"
     input: NetworkInput
+    crop: Crop | None = None
     classes: tuple[Name, ...] = Field((), max_length=256)
     targets: tuple[Name, ...] = Field((), max_length=256)
     priors: tuple[Positive, ...] | None = None

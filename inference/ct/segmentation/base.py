@@ -90,6 +90,8 @@ class Segmentation:
         What a second reader says of it; None without one.
     timings_s
         Seconds per reader, where several read.
+    whole
+        uint8, as ``bodies``, with arches and processes; None where the method gives bodies alone.
     """
 
     bodies: NDArray[np.uint8]
@@ -100,6 +102,7 @@ class Segmentation:
     model: ModelUsed
     second: SecondReading | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    whole: NDArray[np.uint8] | None = None
 
 
 class Segmenter(Protocol):
