@@ -236,6 +236,55 @@ class CtSummary:
     corrections: tuple[Correction, ...] = ()
 
 
+class BandAgreement(StrEnum):
+    """How far the class that a model predicts lies from the band of the measured attenuation: low beside osteoporosis, and so on."""
+
+    AGREES = "agrees"
+    ONE_STEP_APART = "one_step_apart"
+    CONTRADICTS = "contradicts"
+    """Low beside normal, or above both thresholds beside osteoporosis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityClass:
+    """What a model predicts of the DXA class at one level: a quantity of its own beside the attenuation, which it never changes.
+
+    Attributes
+    ----------
+    level
+        The level that the model read, or was to read.
+    probabilities
+        By class, from normal to osteoporosis, summing to 1; None where no model gave any.
+    predicted
+        The most probable class; None without probabilities.
+    agreement
+        Of that class with the band; None without probabilities.
+    model
+        What gave the probabilities; None without them.
+    because
+        What they rest on, or in one sentence why there are none.
+    """
+
+    level: str
+    probabilities: Mapping[str, float] | None
+    predicted: str | None
+    agreement: BandAgreement | None
+    model: ModelUsed | None
+    because: str
+
+    def __post_init__(self) -> None:
+        if len({item is None for item in (self.probabilities, self.predicted, self.agreement, self.model)}) != 1:
+            raise ValueError("probabilities, class, agreement and model are known together or not at all")
+
+    @property
+    def percentages(self) -> Mapping[str, int]:
+        """Whole per cent by class, summing to 100 (largest remainders rounded up); empty without probabilities."""
+        parts = {name: 100 * value for name, value in (self.probabilities or {}).items()}
+        whole = {name: int(part) for name, part in parts.items()}
+        short = sorted(parts, key=lambda name: whole[name] - parts[name])[: round(sum(parts.values())) - sum(whole.values())]
+        return {name: value + (name in short) for name, value in whole.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Acquisition:
     """How the measured series was made; None where the header does not say."""
@@ -300,7 +349,7 @@ class Findings:
 
     ``reason`` is set exactly when ``outcome`` is ``refused``. A refused study may still list vertebrae (measured, but no level may
     carry a band). The first of ``models`` made the masks that were measured; a second reader, if there was one, follows and is described by
-    ``second_reader``.
+    ``second_reader``; then what predicted ``density_class``, which is None where no classifier is configured or nothing was measured.
     """
 
     study_instance_uid: str
@@ -315,6 +364,7 @@ class Findings:
     skipped: tuple[SkippedFile, ...] = ()
     models: tuple[ModelUsed, ...] = ()
     second_reader: Agreement | None = None
+    density_class: DensityClass | None = None
     images: CtImages | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
 

@@ -157,11 +157,17 @@ class BandThreshold(Section):
     source: Annotated[str, Field(min_length=1)]
 
 
+BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
 class CtWorkflow(Section):
     """Parameters of the CT workflow."""
 
     segmenter: Literal["classical", "network", "both"] = Field(
         "both", description="both: the classical method measures, the network is its second reader. network: it measures alone."
+    )
+    classifier: BundleName | None = Field(
+        "medconv", description="Bundle that predicts the density class at L1 beside the measured attenuation. null: none is predicted."
     )
     roi: Literal["core", "ellipse"] = "core"
     core_erosion_mm: Annotated[float, Field(ge=2, le=10)] = 6.0
@@ -193,7 +199,6 @@ class Workflows(Section):
     ct: CtWorkflow = CtWorkflow()
 
 
-BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 
 
@@ -202,7 +207,7 @@ class Bundles(Section):
 
     folder: Path = Field(Path("data/bundles"), description="Where osteon bundles install puts them. Relative to the folder of config.yaml.")
     allow_simulated: bool = Field(
-        False, description="Let a model measure that was trained on simulated patients or anatomy. Every result says so."
+        False, description="Let a model measure or predict that was trained on simulated patients or anatomy. Every result says so."
     )
     pinned: dict[BundleName, Sha256] = Field(
         default_factory=dict, description="SHA-256 by name, as osteon bundles list prints it: no other bundle of that name runs."

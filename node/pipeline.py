@@ -66,6 +66,7 @@ def ct_options(config: Config) -> CtOptions:
     return CtOptions(
         segmenter=ct.segmenter,
         bundles=BundleSource(folder=config.bundles.folder, pinned=config.bundles.pinned, allow_simulated=config.bundles.allow_simulated),
+        classifier=ct.classifier,
         roi=RoiKind(ct.roi),
         core_erosion_mm=ct.core_erosion_mm,
         high_sensitivity=Threshold(name="high sensitivity", hu=ct.high_sensitivity.hu, source=ct.high_sensitivity.source),

@@ -5,7 +5,7 @@ Verifying needs no torch; :func:`load_network` loads it when called.
 
 from inference.bundles.architectures import ARCHITECTURES, NetworkDefinition
 from inference.bundles.bundle import Bundle, load_bundle, shipped_bundle, shipped_names
-from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError
+from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError, BundleNotPinnedError
 from inference.bundles.metadata import (
     BundleMetadata,
     Crop,
@@ -28,6 +28,7 @@ __all__ = [
     "BundleMetadata",
     "BundleNotAllowedError",
     "BundleNotFoundError",
+    "BundleNotPinnedError",
     "BundleSource",
     "Crop",
     "Kind",

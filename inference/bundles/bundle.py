@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from inference.bundles import layout
 from inference.bundles.architectures import NetworkDefinition, parse_network_def
-from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError
+from inference.bundles.errors import BundleError, BundleNotFoundError, BundleNotPinnedError
 from inference.bundles.metadata import BundleMetadata
 from inference.bundles.weights import FLOATING, TensorSpec, check_finite, count_parameters, is_statistic, read_specs
 from inference.findings import ModelUsed
@@ -79,12 +79,12 @@ def load_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
     ------
     BundleError
         Something is missing, changed, unexpected, or contradicts itself.
-    BundleNotAllowedError
+    BundleNotPinnedError
         The bundle is whole, but not the one that was pinned.
     """
     checked = layout.check_files(folder)
     if expected_sha256 is not None and checked.sha256 != expected_sha256.lower():
-        raise BundleNotAllowedError(f"{folder}: the bundle's sha256 is {checked.sha256}, but {expected_sha256.lower()} is pinned")
+        raise BundleNotPinnedError(f"{folder}: the bundle's sha256 is {checked.sha256}, but {expected_sha256.lower()} is pinned")
     metadata = _read_metadata(folder)
     network = _read_network(folder)
     tensors = read_specs(folder / layout.WEIGHTS)

@@ -4,7 +4,8 @@ Hierarchy::
 
     Refusal
     ├── BundleError            BUNDLE_INVALID: changed, incomplete, not what it says, or able to run code
-    ├── BundleNotAllowedError  BUNDLE_NOT_ALLOWED: whole, but the site has not allowed or pinned another
+    ├── BundleNotAllowedError  BUNDLE_NOT_ALLOWED: whole, but the site has not allowed it
+    │   └── BundleNotPinnedError   the same code: the site has pinned another of its name
     └── BundleNotFoundError    NO_TRAINED_MODEL: there is none of this name
 """
 
@@ -23,6 +24,10 @@ class BundleNotAllowedError(Refusal):
 
     def __init__(self, text: str) -> None:
         super().__init__(ReasonCode.BUNDLE_NOT_ALLOWED, text)
+
+
+class BundleNotPinnedError(BundleNotAllowedError):
+    """The site pinned a bundle of this name, and this is another."""
 
 
 class BundleNotFoundError(Refusal):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inference.bundles import layout
 from inference.bundles.bundle import SHIPPED, Bundle, load_bundle
-from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError
+from inference.bundles.errors import BundleError, BundleNotAllowedError, BundleNotFoundError, BundleNotPinnedError
 from inference.bundles.metadata import Kind, OsteonMetadata, TrainedOn
 
 
@@ -67,8 +67,10 @@ class BundleSource:
             There is none.
         BundleError
             It is damaged; an older one is not taken in its stead.
+        BundleNotPinnedError
+            Another is pinned.
         BundleNotAllowedError
-            Another is pinned, or the site does not allow what it was trained on.
+            The site does not allow what it was trained on.
         """
         folders = [folder for folder in self._folders() if _may_be(folder, name)]
         if not folders:
@@ -117,7 +119,7 @@ class BundleSource:
             if entry.bundle is not None and entry.bundle.sha256 == pin:
                 return entry.bundle
         seen = "; ".join(f"{entry.folder.name}: {entry.bundle.sha256 if entry.bundle else entry.problem}" for entry in found)
-        raise BundleNotAllowedError(f"config.yaml pins {name} with sha256 {pin}, which is not among: {seen}")
+        raise BundleNotPinnedError(f"config.yaml pins {name} with sha256 {pin}, which is not among: {seen}")
 
 
 def _stated(folder: Path) -> tuple[str, str]:

@@ -41,7 +41,10 @@ class CtOptions:
     segmenter
         Name understood by ``inference.ct.segmentation.get_segmenter``.
     bundles
-        Where the network comes from. Where ``bundles.allow_simulated``, it may measure alone where the classical method finds no spine.
+        Where networks come from. Where ``bundles.allow_simulated``, the second reader may measure alone where the classical method finds
+        no spine, and a classifier that was trained on simulated patients may predict.
+    classifier
+        The bundle that predicts the density class beside the measured attenuation; None for none.
     roi
         The region that carries the band. Both kinds are always measured.
     core_erosion_mm
@@ -67,6 +70,7 @@ class CtOptions:
 
     segmenter: str = "both"
     bundles: BundleSource = field(default_factory=BundleSource)
+    classifier: str | None = "medconv"
     roi: RoiKind = RoiKind.CORE
     core_erosion_mm: float = 6.0
     high_sensitivity: Threshold = field(default_factory=_high_sensitivity)

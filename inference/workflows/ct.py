@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from inference.ct.acquisition import acquisition_notices
 from inference.ct.calibration import calibrated, find_entry, other_voltage_notice
 from inference.ct.contrast import PhaseEstimate, estimate_phase
+from inference.ct.density_class import classify_study
 from inference.ct.measure import Measured, measure_bodies
 from inference.ct.options import CtOptions
 from inference.ct.quality import assess
@@ -18,7 +19,18 @@ from inference.ct.segmentation.scale import check_scale
 from inference.ct.series import CandidateSeries, LoadedSeries, SeriesChoice, choose_series, load_series
 from inference.ct.summary import Verdict, summarise
 from inference.errors import ReasonCode, Refusal
-from inference.findings import Acquisition, CtImages, Findings, Notice, Outcome, Reason, SkippedFile, VertebraFinding
+from inference.findings import (
+    Acquisition,
+    CtImages,
+    DensityClass,
+    Findings,
+    ModelUsed,
+    Notice,
+    Outcome,
+    Reason,
+    SkippedFile,
+    VertebraFinding,
+)
 from inference.identity import check_identity
 from inference.reading import InstanceHeader
 from inference.tolerant import read_dataset
@@ -45,7 +57,7 @@ class _Clock:
         try:
             yield
         finally:
-            self.spent_s[name] += time.perf_counter() - begun
+            self.parts({name: time.perf_counter() - begun})
 
     def parts(self, timings_s: Mapping[str, float]) -> None:
         """Count parts of a step, each under its own name."""
@@ -182,9 +194,10 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
         vertebrae, notice = _with_vbmd(judged, acquisition, _serial_number(loaded), options)
         verdict = summarise(vertebrae, estimate.phase, acquisition.kvp, options)
         images = _images(loaded, segmentation, measured)
-    second = segmentation.second
+    with clock.step("classification"):
+        classified = classify_study(loaded.volume, segmentation, vertebrae, verdict, options)
     made = (*loaded.notices, *segmentation.notices, *_once(loaded.notices, acquisition, estimate, options), *notice)
-    warnings = (*made, *verdict.warnings, *_carrier_warnings(vertebrae, verdict))
+    warnings = (*made, *verdict.warnings, *_carrier_warnings(vertebrae, verdict), *classified.warnings)
     return Findings(
         study_instance_uid=uid,
         workflow="ct",
@@ -195,10 +208,18 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
         vertebrae=vertebrae,
         summary=verdict.summary,
         level_because=segmentation.level_because,
-        models=(segmentation.model, *((second.agreement.model,) if second else ())),
-        second_reader=second.agreement if second else None,
+        models=_models(segmentation, classified.density),
+        second_reader=segmentation.second.agreement if segmentation.second else None,
+        density_class=classified.density,
         images=images,
     )
+
+
+def _models(segmentation: Segmentation, density: DensityClass | None) -> tuple[ModelUsed, ...]:
+    """What made the masks, the second reader, and what predicted the density class: those that there were, in this order."""
+    second = segmentation.second.agreement.model if segmentation.second else None
+    predicted_by = density.model if density else None
+    return tuple(model for model in (segmentation.model, second, predicted_by) if model is not None)
 
 
 def _once(said: Sequence[Notice], acquisition: Acquisition, estimate: PhaseEstimate, options: CtOptions) -> tuple[Notice, ...]:

@@ -89,7 +89,7 @@ def test_a_native_study_gives_a_band(tmp_path: Path, segmenter: KnowingSegmenter
     assert (found.summary.level, found.summary.attenuation_hu, found.summary.band) == ("L1", 130.0, Band.INTERMEDIATE)
     assert found.models == (MODEL,)
     assert found.level_because == "made so"
-    assert set(found.timings_s) == {"reading", "segmentation", "measurement", "total"}
+    assert set(found.timings_s) == {"reading", "segmentation", "measurement", "classification", "total"}
     assert found.timings_s["total"] >= sum(value for step, value in found.timings_s.items() if step != "total")
 
 

@@ -1,0 +1,229 @@
+"""The density class at L1 as a model predicts it, beside the measured attenuation and never in its place.
+
+The bundle alone says what the network is given: level, mask, margin, spacing, shape and window (:mod:`inference.ct.crop`), and by how much
+its scores are adjusted for the rarity of classes in its training (:mod:`inference.adjustment`). torch loads when the first body is read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.adjustment import adjusted_probabilities, softmax
+from inference.bundles import Bundle, BundleError, BundleNotAllowedError, BundleNotFoundError, BundleNotPinnedError, Kind, load_network
+from inference.bundles.metadata import Normalisation
+from inference.ct.crop import CropMask, crop_around
+from inference.ct.options import CtOptions
+from inference.ct.segmentation.base import Segmentation
+from inference.ct.summary import LEVEL_OF_THRESHOLDS, Verdict, round_hu
+from inference.errors import OsteonError, PermanentError, WarningCode
+from inference.findings import Band, BandAgreement, DensityClass, Notice, VertebraFinding
+from inference.volume import Volume
+from inference.windows import HuWindow
+
+CLASSES = ("normal", "osteopenia", "osteoporosis")
+"""The WHO's three classes of bone density, densest first; a classifier knows these and no other."""
+LEVEL = LEVEL_OF_THRESHOLDS
+"""A classifier reads the level that the band belongs to."""
+ORIENTATION = "SPL"
+FAILURES = (OsteonError, ImportError, OSError, RuntimeError, MemoryError)
+"""What a network may fail with (torch out of memory is a RuntimeError). It costs the prediction and a warning, never the measurement."""
+_STEPS = {Band.LOW: 2, Band.INTERMEDIATE: 1, Band.ABOVE: 0}
+"""The place among :data:`CLASSES` of the class that a band stands beside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classified:
+    """What is said of the density class, and the warning that belongs to it. ``density`` is None where no classifier is configured."""
+
+    density: DensityClass | None = None
+    warnings: tuple[Notice, ...] = ()
+
+
+def classify_study(
+    volume: Volume, segmentation: Segmentation, vertebrae: Sequence[VertebraFinding], verdict: Verdict, options: CtOptions
+) -> Classified:
+    """The density class at L1, where a classifier is there and allowed and L1 is certain, whole and not excluded.
+
+    Parameters
+    ----------
+    volume, segmentation
+        The measured series.
+    vertebrae, verdict
+        What was measured in it.
+
+    Returns
+    -------
+    Classified
+        Without probabilities, and with the reason, in every other case; a bundle that is damaged or fails adds a warning. Never raises for
+        a bundle: the attenuation stands without it.
+    """
+    if options.classifier is None:
+        return Classified()
+    try:
+        bundle = options.bundles.open(options.classifier)
+        check_classifier(bundle)
+        label, why_not = _readable(vertebrae)
+        if label is None or verdict.summary.band is None:
+            return Classified(density=_none(why_not or "no band is reported"))
+        mask = _mask(segmentation, label, bundle)
+        if mask is None or not mask.any():
+            return Classified(
+                density=_none(f"{bundle.name} reads whole vertebrae, the segmentation {segmentation.model.name} has bodies alone")
+            )
+        probabilities = classify_body(volume, mask, bundle)
+    except BundleNotPinnedError as error:
+        return _failed(error)
+    except (BundleNotFoundError, BundleNotAllowedError) as error:
+        return Classified(density=_none(error.text))
+    except FAILURES as error:
+        return _failed(error)
+    return _judged(probabilities, bundle, verdict)
+
+
+def check_classifier(bundle: Bundle) -> None:
+    """That a bundle tells the three classes apart from the crop of one L1.
+
+    Raises
+    ------
+    BundleError
+        Naming the first thing that is otherwise.
+    """
+    osteon, given = bundle.metadata.osteon, bundle.metadata.osteon.input
+    windows = (Normalisation.WINDOW_TO_MINUS_ONE_ONE, Normalisation.WINDOW_TO_ZERO_ONE)
+    wanted: tuple[tuple[str, object, bool], ...] = (
+        ("kind", osteon.kind.value, osteon.kind is Kind.CLASSIFICATION),
+        ("classes", ", ".join(osteon.outputs), sorted(osteon.outputs) == sorted(CLASSES)),
+        ("modality", given.modality, given.modality == "CT"),
+        ("channels", given.channels, given.channels == 1),
+        ("image axes", len(given.patch_size), len(given.patch_size) == 3),
+        ("spacing_mm", given.spacing_mm, len(given.spacing_mm) == 3),
+        ("orientation", given.orientation, given.orientation == ORIENTATION),
+        ("normalisation", given.normalisation.value, given.normalisation in windows),
+        ("crop", None, osteon.crop is not None),
+        ("level of the crop", osteon.crop and osteon.crop.level, osteon.crop is None or osteon.crop.level in (None, LEVEL)),
+    )
+    for what, found, fits in wanted:
+        if not fits:
+            raise BundleError(f"the bundle {bundle.name} is no density classifier for CT: its {what} is {found or 'missing'}")
+
+
+def classify_body(volume: Volume, mask: NDArray[np.bool_], bundle: Bundle) -> Mapping[str, float]:
+    """Probabilities of one vertebra by class, in the order of :data:`CLASSES`.
+
+    Parameters
+    ----------
+    mask
+        The vertebra, or its body, of the volume's shape.
+    bundle
+        One that :func:`check_classifier` lets pass.
+
+    Raises
+    ------
+    BundleError
+        The weights are not those of the architecture.
+    PermanentError
+        The network's scores are no numbers.
+    ValueError
+        The mask is empty.
+    """
+    import torch
+
+    osteon = bundle.metadata.osteon
+    network = load_network(bundle)
+    given = torch.from_numpy(network_input(volume, mask, bundle))[None, None]  # (1, 1, Z, Y, X)
+    with torch.inference_mode():
+        logits = network(given)[0].numpy()  # (classes,)
+    if not np.all(np.isfinite(logits)):
+        raise PermanentError(f"{bundle.name} gives scores that are no numbers: {logits.tolist()}")
+    shares = softmax(logits) if osteon.priors is None else adjusted_probabilities(logits, osteon.priors, osteon.tau2 or 0.0)
+    found = dict(zip(osteon.classes, shares.tolist(), strict=True))
+    return {name: found[name] for name in CLASSES}
+
+
+def network_input(volume: Volume, mask: NDArray[np.bool_], bundle: Bundle) -> NDArray[np.float32]:
+    """(Z, Y, X) float32 as the bundle's network takes it: cropped, masked, windowed.
+
+    Raises
+    ------
+    BundleError
+        The bundle says nothing of a crop or a window.
+    ValueError
+        The mask is empty.
+    """
+    crop, given = bundle.metadata.osteon.crop, bundle.metadata.osteon.input
+    if crop is None or given.window_hu is None:
+        raise BundleError(f"the bundle {bundle.name} says nothing of a crop or a window")
+    depth, height, width = given.patch_size
+    z_mm, y_mm, x_mm = given.spacing_mm
+    masked = CropMask(crop.mask) is not CropMask.BOX
+    hu = crop_around(volume, mask, (depth, height, width), (z_mm, y_mm, x_mm), margin_mm=crop.margin_mm, masked=masked)
+    low, high = given.window_hu
+    scaled = HuWindow(low_hu=low, high_hu=high).apply(hu)
+    return scaled * 2 - 1 if given.normalisation is Normalisation.WINDOW_TO_MINUS_ONE_ONE else scaled
+
+
+def agreement_of(predicted: str, band: Band) -> BandAgreement:
+    """How far a class lies from a band: low stands beside osteoporosis, intermediate beside osteopenia, above both beside normal."""
+    steps = abs(CLASSES.index(predicted) - _STEPS[band])
+    return (BandAgreement.AGREES, BandAgreement.ONE_STEP_APART, BandAgreement.CONTRADICTS)[steps]
+
+
+def _readable(vertebrae: Sequence[VertebraFinding]) -> tuple[int | None, str]:
+    """The label of L1, or None and why no model may read it."""
+    found = next((vertebra for vertebra in vertebrae if vertebra.level == LEVEL and vertebra.level_certain), None)
+    if found is None:
+        return None, f"no vertebra is certain to be {LEVEL}"
+    if found.excluded_because is not None:
+        return None, f"{LEVEL} is excluded ({found.excluded_because.code}: {found.excluded_because.text})"
+    return (found.label, "") if found.used else (None, f"{LEVEL} is not used")
+
+
+def _mask(segmentation: Segmentation, label: int, bundle: Bundle) -> NDArray[np.bool_] | None:
+    """What the bundle's crop is drawn around; None where the segmentation does not have it."""
+    crop = bundle.metadata.osteon.crop
+    if crop is not None and CropMask(crop.mask) is CropMask.VERTEBRA:
+        return None if segmentation.whole is None else np.asarray(segmentation.whole == label)
+    return np.asarray(segmentation.bodies == label)
+
+
+def _judged(probabilities: Mapping[str, float], bundle: Bundle, verdict: Verdict) -> Classified:
+    """The class beside the band, with a warning where the two contradict each other."""
+    band, measured_hu = verdict.summary.band, verdict.summary.attenuation_hu
+    if band is None or measured_hu is None:
+        return Classified(density=_none("no band is reported"))
+    predicted = max(probabilities, key=lambda name: probabilities[name])
+    agreement = agreement_of(predicted, band)
+    model = bundle.model_used
+    density = DensityClass(
+        level=LEVEL, probabilities=probabilities, predicted=predicted, agreement=agreement, model=model, because=_basis(bundle)
+    )
+    if agreement is not BandAgreement.CONTRADICTS:
+        return Classified(density=density)
+    measured = f"{round_hu(measured_hu)} HU ({'low' if band is Band.LOW else 'above both thresholds'})"
+    text = (
+        f"The model {model.name} (trained on {model.trained_on}) predicts {predicted} at {LEVEL}, where {measured} were measured: "
+        "the two contradict each other. The attenuation is what is reported."
+    )
+    return Classified(density=density, warnings=(Notice(code=WarningCode.CLASS_CONTRADICTS_BAND, text=text),))
+
+
+def _basis(bundle: Bundle) -> str:
+    crop, given = bundle.metadata.osteon.crop, bundle.metadata.osteon.input
+    size = " x ".join(f"{size * step:g}" for size, step in zip(given.patch_size, given.spacing_mm, strict=True))
+    if crop is None or CropMask(crop.mask) is CropMask.BOX:
+        return f"read from a box of {size} mm around {LEVEL}"
+    return f"read from the {crop.mask} of {LEVEL} and {crop.margin_mm:g} mm around it, in a box of {size} mm"
+
+
+def _none(because: str) -> DensityClass:
+    return DensityClass(level=LEVEL, probabilities=None, predicted=None, agreement=None, model=None, because=because)
+
+
+def _failed(error: Exception) -> Classified:
+    """No probabilities, and a warning that they were asked for."""
+    told = " ".join(str(error).split())
+    because = told if isinstance(error, OsteonError) and told else f"{type(error).__name__}: {told}".rstrip(": ")
+    text = f"The density classifier gave no answer ({because}); the attenuation stands without it."
+    return Classified(density=_none(because), warnings=(Notice(code=WarningCode.CLASSIFIER_FAILED, text=text),))
