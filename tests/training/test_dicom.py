@@ -1,6 +1,5 @@
 """The written study is valid DICOM, reads back to the same volume, and cannot be mistaken for a person's."""
 
-import json
 import subprocess
 from dataclasses import replace
 from datetime import date
@@ -24,7 +23,6 @@ from training.simulation import (
     identity,
     simulate_ct,
     write_dicom,
-    write_truth,
 )
 from training.simulation.identity import study_identity
 from training.simulation.vendors import STYLES, Vendor
@@ -170,20 +168,6 @@ def test_rescale_can_be_missing_and_contrast_unsaid(scan: SimulatedCt, tmp_path:
     said = pydicom.dcmread(write_dicom(scan, tmp_path / "b")[0])
     assert said.ContrastBolusAgent
     assert said.RescaleIntercept == -1024
-
-
-@pytest.mark.unit
-def test_truth_is_written_by_study(scan: SimulatedCt, tmp_path: Path) -> None:
-    uid = identity(scan).study_instance_uid
-    written = json.loads(write_truth({uid: scan.truth}, tmp_path / "truth.json").read_text(encoding="utf-8"))
-    assert written["simulated"] is True
-    levels = {level["level"]: level for level in written["studies"][uid]["levels"]}
-    truth = scan.truth.level("L3")
-    assert truth is not None
-    assert levels["L3"]["trabecular_hu"] == pytest.approx(truth.trabecular_hu, abs=0.01)
-    assert levels["L3"]["height_mm"]["anterior"] == pytest.approx(truth.anterior_mm, abs=0.01)
-    assert levels["L3"]["whole"] is True
-    assert written["studies"][uid]["contrast"] == "venous"
 
 
 @pytest.mark.integration

@@ -18,12 +18,13 @@ from inference.ct.series import choose_series, load_series
 from inference.reading import find_files, read_headers
 from inference.volume import Volume
 from training.cli import main
-from training.data.labels import who_label
+from training.data.labels import BoneLabel, who_label
 from training.data.manifest import Modality, read_manifest
 from training.errors import TrainingError
 from training.simulation import density, patient_folder
 from training.simulation.cohort import sample_cohort
 from training.simulation.density import TrueBone, settle
+from training.simulation.manifest_rows import manifest_rows
 from training.simulation.masks import write_labels
 from training.simulation.parameters import PatientParameters
 from training.simulation.patient_folder import PatientRequest
@@ -146,6 +147,18 @@ def test_the_manifest_reads_back_without_complaint(cohort: Path, patients: Seque
         assert row.path == patient.folder / "ct"
         assert row.mask == patient.folder / "masks" / "bodies.nii.gz"
         assert set(row.bmd_g_cm2) == {*patient.truth.bone.levels_used, "L1-L4"}
+
+
+@pytest.mark.parametrize(
+    ("t_score", "label"),
+    [(-2.4998, BoneLabel.OSTEOPOROSIS), (-2.4994, BoneLabel.OSTEOPENIA), (-1.0004, BoneLabel.NORMAL), (-1.0006, BoneLabel.OSTEOPENIA)],
+)
+def test_the_manifests_class_is_that_of_the_t_score_it_writes(t_score: float, label: BoneLabel, patients: Sequence[Patient]) -> None:
+    truth = patients[0].truth
+    at_an_edge = truth.model_copy(update={"bone": truth.bone.model_copy(update={"t_score": t_score})})
+    (row,) = manifest_rows(at_an_edge, patients[0].folder)
+    assert row.t_score == round(t_score, 3)
+    assert row.label is label is who_label(row.t_score)
 
 
 def test_an_interrupted_run_goes_on_where_it_ended_with_the_same_bytes_from_other_processes(cohort: Path, tmp_path: Path) -> None:

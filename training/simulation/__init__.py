@@ -14,7 +14,6 @@ from training.simulation.ct import (
 from training.simulation.dicom import StudyOptions, write_dicom
 from training.simulation.identity import Identity, identity
 from training.simulation.patients import sample_patients
-from training.simulation.truth import write_truth
 
 __all__ = [
     "AcquisitionParameters",
@@ -31,5 +30,4 @@ __all__ = [
     "sample_patients",
     "simulate_ct",
     "write_dicom",
-    "write_truth",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from training.data.labels import who_label
 from training.data.rows import ManifestRow
 from training.data.values import Modality, Sex
 from training.simulation.identity import whole_years
@@ -36,6 +37,7 @@ def _row(truth: PatientFile, study: StudyTruth, modality: Modality, folder: Path
     sound = {item.level: item.devices[device] for item in bone.levels if not item.altered}
     total = bone.devices[device]
     measured = truth.studies.dxa
+    t_score = round(bone.t_score, 3)
     return ManifestRow(
         patient_id=truth.patient.patient_id,
         modality=modality,
@@ -43,8 +45,8 @@ def _row(truth: PatientFile, study: StudyTruth, modality: Modality, folder: Path
         study_date=study.study_date,
         study_uid=study.study_uid,
         series_uid=study.series_uid,
-        label=bone.label,
-        t_score=round(bone.t_score, 3),
+        label=who_label(t_score),  # of the T-score as it is written: a reader who compares the two must find no contradiction
+        t_score=t_score,
         t_scores={level: round(item.t_score, 3) for level, item in sound.items()} | {"L1-L4": round(total.t_score, 3)},
         bmd_g_cm2={level: round(item.bmd_g_cm2, 4) for level, item in sound.items()} | {"L1-L4": round(total.bmd_g_cm2, 4)},
         dxa_date=measured.study_date if measured is not None else None,

@@ -1,10 +1,6 @@
 """What is true about a simulated scan, level by level; independent of noise, kernel and grid wherever that can be."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,30 +71,6 @@ class Truth:
         """The truth about a level, or None where it is out of view."""
         return next((level for level in self.levels if level.name == name), None)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without the mask."""
-        return {
-            "contrast": str(self.contrast),
-            "levels": [
-                {
-                    "level": level.name,
-                    "label": level.label,
-                    "whole": level.whole,
-                    "altered": list(level.altered),
-                    "trabecular_hu": _rounded(level.trabecular_hu),
-                    "trabecular_median_hu": _rounded(level.trabecular_median_hu),
-                    "vbmd_mg_cm3": _rounded(level.vbmd_mg_cm3),
-                    "height_mm": {
-                        "anterior": round(level.anterior_mm, 2),
-                        "middle": round(level.middle_mm, 2),
-                        "posterior": round(level.posterior_mm, 2),
-                    },
-                    "centre_lps_mm": [round(value, 2) for value in level.centre_lps_mm],
-                }
-                for level in self.levels
-            ],
-        }
-
 
 def level_truth(body: Body, index: int, pose: NDArray[np.float64], grid: Grid) -> LevelTruth:
     """The truth about the body of vertebra ``index``, from its analytic description alone."""
@@ -124,13 +96,6 @@ def level_truth(body: Body, index: int, pose: NDArray[np.float64], grid: Grid) -
         whole=_inside(vertebra, pose, grid),
         altered=altered_because(vertebra.name, body.patient),
     )
-
-
-def write_truth(truths: Mapping[str, Truth], path: Path) -> Path:
-    """Write ``truth.json``: the truth of each study by its Study Instance UID."""
-    text = json.dumps({"simulated": True, "studies": {uid: truth.as_dict() for uid, truth in truths.items()}}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
-    return path
 
 
 def altered_because(name: str, patient: PatientParameters) -> tuple[str, ...]:
@@ -159,7 +124,3 @@ def _inside(vertebra: Vertebra, pose: NDArray[np.float64], grid: Grid) -> bool:
 
 def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return (float(values[0]), float(values[1]), float(values[2]))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
