@@ -218,6 +218,13 @@ def test_float16_and_cuda_are_refused_where_they_cannot_be() -> None:
     with pytest.raises(TrainingError, match="on a CPU take bfloat16"):
         amp_dtype(LoopOptions(amp=True, amp_dtype="float16"), CPU)
     assert amp_dtype(LoopOptions(), CPU) is None
+    assert amp_dtype(LoopOptions(amp=True, amp_dtype="bfloat16"), CPU) is torch.bfloat16
+
+
+@pytest.mark.parametrize(("capability", "wanted"), [("AVX512", torch.bfloat16), ("AVX2", None), ("DEFAULT", None)])
+def test_auto_takes_bfloat16_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch, capability: str, wanted: torch.dtype | None) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert amp_dtype(LoopOptions(amp=True), CPU) is wanted
     if not torch.cuda.is_available():
         with pytest.raises(TrainingError, match="no CUDA device here"):
             pick_device("cuda")
