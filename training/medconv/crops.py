@@ -1,7 +1,7 @@
-"""The crop around L1 of one study: from DICOM by any segmenter, or by masks beside it; and what became of every study that was asked for."""
+"""The crop around L1 of one study, from DICOM by any segmenter; and what became of every study that was asked for."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ from training.errors import TrainingError
 
 VERSION = 1
 """Counted up when the code of a crop changes, so that no cached crop is out of date."""
-TRUTH = "truth"
-"""Simulated patients know where their vertebrae are; no segmenter is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,7 @@ class CropOptions:
     level
         The vertebra.
     segmenter
-        Who finds it: a name of :data:`inference.ct.segmentation.SEGMENTERS`.
+        Who finds it in a study: a name of :data:`inference.ct.segmentation.SEGMENTERS`. Simulated patients know where it is.
     """
 
     shape: Shape = (64, 64, 64)
@@ -51,9 +49,14 @@ class CropOptions:
         if min(self.shape) < 8 or min(self.spacing_mm) <= 0 or self.margin_mm < 0:
             raise TrainingError("a crop has at least 8 voxels a side, a positive spacing, and a margin that is not negative")
 
+    def box(self) -> dict[str, Any]:
+        """What settles the crop once the vertebra is found, for the key of a cached crop."""
+        box = {"shape": list(self.shape), "spacing_mm": list(self.spacing_mm), "mask": self.mask.value, "margin_mm": self.margin_mm}
+        return {**box, "level": self.level, "version": VERSION}
+
     def plain(self) -> dict[str, Any]:
-        """For the key of a cached crop."""
-        return asdict(self) | {"mask": self.mask.value, "version": VERSION}
+        """All that settles the crop of a study, for the key of a cached one."""
+        return {**self.box(), "segmenter": self.segmenter}
 
 
 FULL_CROP = CropOptions()
@@ -134,7 +137,7 @@ def level_mask(segmentation: Segmentation, options: CropOptions) -> NDArray[np.b
     Raises
     ------
     TrainingError
-        It was not found, its name is not certain, it is cut by the field of view, or only bodies are known where whole vertebrae are wanted.
+        It was not found or is not certain, the scan cuts it, or only bodies are known where whole vertebrae are wanted.
     """
     found = next((body for body in segmentation.vertebrae if body.level == options.level), None)
     if found is None:
