@@ -159,7 +159,7 @@ class PrecisionTask(NoisyTask):
 
 def test_mixed_precision_on_the_cpu(tmp_path: Path) -> None:
     task = PrecisionTask()
-    options = LoopOptions(epochs=4, amp=True, optimiser="sgd", learning_rate=0.02, monitor="error")
+    options = LoopOptions(epochs=4, amp=True, amp_dtype="bfloat16", optimiser="sgd", learning_rate=0.02, monitor="error")
     fitted = fit(task, options, tmp_path, progress=False)
     assert task.types == {torch.bfloat16}
     assert {parameter.dtype for parameter in fitted.model.parameters()} == {torch.float32}
