@@ -1,0 +1,135 @@
+"""A densitometer's picture as grey values with bone bright, whatever photometric interpretation, depth or compression it came in."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels.processing import apply_color_lut, convert_color_space
+
+from inference.errors import ReasonCode, Refusal
+from inference.pixels import PIXEL_KEYWORDS, read_with_pixels, stored_pixels
+from inference.tolerant import READ_ERRORS, integer_of, number_of, text_of, tolerant
+
+_PALETTE = tuple(
+    f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")
+) + tuple(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))
+KEYWORDS = (*PIXEL_KEYWORDS, *_PALETTE, "WindowCenter", "WindowWidth")
+
+COLOUR_DIFFERENCE = 24 / 255
+"""Samples of a pixel further apart than this are a colour: no densitometer measures one. Lossy compression stays below."""
+
+GreyArray = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DxaPixels:
+    """One picture.
+
+    Attributes
+    ----------
+    grey
+        float32 (rows, columns), 0 to 1, bone bright.
+    coloured
+        bool of the same shape: pixels that are not grey, so drawn or printed.
+    said
+        How the picture was stored, in words.
+    relative
+        True where nothing says how deep pixels are shown, so that ``grey`` only spans their range; the crop then scales them by the
+        column alone, lest a printed letter move the scale.
+    """
+
+    grey: GreyArray
+    coloured: Mask
+    said: str
+    relative: bool = False
+
+    def inverted(self) -> "DxaPixels":
+        """The same picture with the other polarity, for a header that lies."""
+        return replace(self, grey=np.float32(1) - self.grey, said=f"{self.said}, inverted against its header")
+
+
+def read_pixels(path: Path) -> DxaPixels:
+    """Read one file's picture.
+
+    Raises
+    ------
+    Refusal
+        As :func:`grey_of`, and where the file cannot be read.
+    """
+    return grey_of(read_with_pixels(path, KEYWORDS), path.name)
+
+
+def grey_of(dataset: Dataset, name: str) -> DxaPixels:
+    """The picture of a data set.
+
+    MONOCHROME1 is inverted (PS3.3 C.7.6.3.1.2), PALETTE COLOR looked up (C.7.6.3.1.5), YBR turned into RGB. Depths above eight bits pass
+    their linear window (C.11.2.1.2) where there is one, else the range between their least and greatest value.
+
+    Raises
+    ------
+    Refusal
+        ``MULTIFRAME_NOT_READ``; ``UNREADABLE_PIXELS`` also for a photometric interpretation unknown here.
+    """
+    stored = stored_pixels(dataset, name)
+    with tolerant():
+        kind = text_of(dataset, "PhotometricInterpretation").upper()
+        samples = integer_of(dataset, "SamplesPerPixel") or 1
+        if stored.ndim != (2 if samples == 1 else 3):
+            raise Refusal(ReasonCode.MULTIFRAME_NOT_READ, f"{name} holds {stored.shape[0]} frames; a DXA picture is one.")
+        try:
+            if kind in ("MONOCHROME1", "MONOCHROME2", ""):
+                grey, relative = _monochrome(stored, dataset)
+                coloured = np.zeros(grey.shape, dtype=np.bool_)
+            else:
+                (grey, coloured), relative = _colour(stored, kind, dataset, name), False
+        except READ_ERRORS as error:
+            raise Refusal(ReasonCode.UNREADABLE_PIXELS, f"The {kind} pixels of {name} cannot be turned into grey: {error}.") from error
+    if kind == "MONOCHROME1":
+        grey = np.float32(1) - grey
+    bits = integer_of(dataset, "BitsStored") or integer_of(dataset, "BitsAllocated") or 0
+    said = f"{kind or 'grey'}, {bits} bit"
+    return DxaPixels(grey=np.ascontiguousarray(grey, dtype=np.float32), coloured=coloured, said=said, relative=relative)
+
+
+def _monochrome(stored: NDArray[Any], dataset: Dataset) -> tuple[GreyArray, bool]:
+    """Grey values, and whether they are relative to their own range."""
+    bits = integer_of(dataset, "BitsStored") or 8 * stored.dtype.itemsize
+    values = stored.astype(np.float64)
+    slope, intercept = number_of(dataset, "RescaleSlope"), number_of(dataset, "RescaleIntercept")
+    if slope:
+        values = values * slope + (intercept or 0.0)
+    if bits <= 8 and not slope:
+        return np.asarray(np.clip(values / (2**bits - 1), 0, 1), dtype=np.float32), False
+    centre, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
+    if centre is not None and width is not None and width > 1:
+        return np.asarray(np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1), dtype=np.float32), False
+    low, high = float(values.min()), float(values.max())
+    return np.asarray((values - low) / max(high - low, 1e-9), dtype=np.float32), True
+
+
+def _colour(stored: NDArray[Any], kind: str, dataset: Dataset, name: str) -> tuple[GreyArray, Mask]:
+    if kind == "PALETTE COLOR":
+        looked_up = apply_color_lut(stored, dataset)
+        rgb = looked_up / float(np.iinfo(looked_up.dtype).max)
+    elif kind in ("RGB", "YBR_ICT", "YBR_RCT"):  # the decoders undo the last two
+        rgb = stored / float(2 ** (integer_of(dataset, "BitsStored") or 8) - 1)
+    elif kind in ("YBR_FULL", "YBR_FULL_422"):
+        rgb = convert_color_space(stored, kind, "RGB") / 255.0
+    else:
+        raise Refusal(ReasonCode.UNREADABLE_PIXELS, f"{name} has the photometric interpretation {kind!r}, which is not read here.")
+    rgb = rgb[..., :3]
+    coloured = (rgb.max(axis=-1) - rgb.min(axis=-1)) > COLOUR_DIFFERENCE
+    return np.asarray(np.clip(rgb.mean(axis=-1), 0, 1), dtype=np.float32), coloured
+
+
+def _first(dataset: Dataset, keyword: str) -> float | None:
+    """The first of several windows."""
+    text = text_of(dataset, keyword).split("\\")[0]
+    try:
+        return float(text)
+    except ValueError:
+        return None
