@@ -46,6 +46,8 @@ def print_report(console: Console, report: Json) -> None:
         console.print(f"  levels: {escape(report['level_because'])}")
     if report.get("second_reader"):  # absent from what an earlier version recorded
         console.print(f"  second reader: {escape(_second_reader(report['second_reader']))}")
+    if report.get("density_class"):
+        console.print(f"  density class: {escape(density_class_line(report['density_class']))}")
     for notice in report["warnings"]:
         console.print(f"  [bold]warning[/] {notice['code']}: {escape(notice['text'])}")
     for item in report["skipped"]:
@@ -91,6 +93,16 @@ def _second_reader(agreement: Json) -> str:
     parts += [f"median Dice {dice:.2f}"] if dice is not None else []
     parts += [f"{difference:.0f} HU apart"] if difference is not None else []
     return "; ".join([*parts, f"levels {agreement['levels'].replace('_', ' ')}"])
+
+
+def density_class_line(density: Json) -> str:
+    """What a model predicts of one study, and what it was trained on; or why there is nothing."""
+    model = density["model"]
+    if model is None:
+        return f"none: {density['because']}"
+    shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in density["probabilities"].items())
+    agreement = {"agrees": "agrees with the band", "one_step_apart": "one step apart from the band", "contradicts": "CONTRADICTS the band"}
+    return f"{density['predicted']}, {agreement[density['band_agreement']]} ({shares}; {model['name']}, trained on {model['trained_on']})"
 
 
 def print_studies(console: Console, found: Sequence[StudySummary]) -> None:

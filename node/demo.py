@@ -5,10 +5,11 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -21,7 +22,7 @@ from node.app import Node
 from node.clock import utc_now
 from node.config import Completion, Config, Destination, Logging, Receiver, Storage
 from node.config_file import find_config, load_config
-from node.console import outcome_line
+from node.console import density_class_line, outcome_line
 from node.errors import DeliveryError, ExitCode
 from node.ledger import Ledger
 from node.outbox.cstore import Item, send
@@ -121,7 +122,10 @@ def _pacs(folder: Path, port: int) -> Iterator[None]:
 
 
 def _demo_config(folder: Path, pacs_port: int) -> Config:
-    """The shipped configuration on free ports, with a quiet time of seconds and refusals written out."""
+    """The shipped configuration on free ports, a quiet time of seconds, refusals written out, models of simulated patients allowed.
+
+    The patients are simulated, too: what such a model says of them is all that it may be asked.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shipped = load_config(find_config())
     return shipped.model_copy(
@@ -130,6 +134,7 @@ def _demo_config(folder: Path, pacs_port: int) -> Config:
             "storage": Storage(spool=folder / "spool", results=folder / "results", ledger=SecretStr(f"sqlite:///{folder / 'osteon.db'}")),
             "completion": Completion(quiet_s={}, default_quiet_s=2, tick_s=0.2),
             "logging": Logging(level="WARNING"),
+            "bundles": shipped.bundles.model_copy(update={"allow_simulated": True}),
             "destinations": (Destination(name="pacs", ae_title="DEMO-PACS", host=LOOPBACK, port=pacs_port),),
             "routes": tuple(route.model_copy(update={"destinations": ("pacs",), "on_refusal": "text"}) for route in shipped.routes),
         }
@@ -176,14 +181,20 @@ def _wait(ledger: Ledger, expected: int, progress: Progress) -> bool:
 
 
 def _print(console: Console, ledger: Ledger, folder: Path, kept: bool) -> None:
-    table = Table("study", "images", "workflow", "outcome", "at the PACS", title="What the node said of the simulated patients")
+    names = ("study", "images", "workflow", "outcome", "density class by the model", "at the PACS")
+    table = Table(*names, title="What the node said of the simulated patients")
     objects = []
     for study in sorted(ledger.studies(), key=lambda item: item.first_instance_at):
         report = ledger.study(study.study_uid)
         delivered = [item.kind for item in report.deliveries if item.state is DeliveryState.DELIVERED]
         line = outcome_line(dict(report.findings)) if report.findings is not None else escape(study.reason_text or study.state)
         table.add_row(
-            f"…{study.study_uid[-8:]}", f"{study.instances} {'/'.join(study.modalities)}", study.workflow or "-", line, ", ".join(delivered)
+            f"…{study.study_uid[-8:]}",
+            f"{study.instances} {'/'.join(study.modalities)}",
+            study.workflow or "-",
+            line,
+            escape(_density_class(report.findings)),
+            ", ".join(delivered),
         )
         objects += [str(report.picture)] if report.picture is not None else []
     console.print(table)
@@ -194,6 +205,12 @@ def _print(console: Console, ledger: Ledger, folder: Path, kept: bool) -> None:
             console.print(f"page: {path}")
     else:
         console.print("Nothing was kept; --keep DIR keeps SEG, SR, text and pages.")
+
+
+def _density_class(findings: Mapping[str, Any] | None) -> str:
+    """The class, its agreement with the band and its model; a dash where there was nothing to predict."""
+    density = (findings or {}).get("density_class")
+    return density_class_line(density) if density else "-"
 
 
 def _free_port() -> int:

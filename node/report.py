@@ -7,6 +7,7 @@ from inference.findings import (
     Agreement,
     BodyHeights,
     CtSummary,
+    DensityClass,
     Findings,
     ModelUsed,
     Notice,
@@ -38,10 +39,11 @@ def study_report(findings: Findings, decision: Decision, objects: tuple[ResultOb
         "series_used": _series(findings.acquisition),
         "vertebrae": [_vertebra(vertebra, findings.summary) for vertebra in findings.vertebrae],
         "level_because": findings.level_because or None,
-        "summary": _summary(findings.summary),
+        "summary": _summary(findings.summary, findings.density_class),
         "skipped": [skipped_report(item) for item in findings.skipped],
         "models": [_model(model) for model in findings.models],
         "second_reader": _agreement(findings.second_reader),
+        "density_class": _density_class(findings.density_class),
         "outputs": [
             {"kind": item.kind, "sop_class": item.sop_class_uid, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)}
             for item in objects
@@ -172,9 +174,30 @@ def _vertebra(vertebra: VertebraFinding, summary: CtSummary | None) -> Json:
     }
 
 
-def _summary(summary: CtSummary | None) -> Json | None:
+def _shares(density: DensityClass) -> Json | None:
+    """Probabilities by class in hundredths, summing to 1: as many digits as the objects print."""
+    return {name: percent / 100 for name, percent in density.percentages.items()} or None
+
+
+def _density_class(density: DensityClass | None) -> Json | None:
+    """What a model predicts of the DXA class, or why it does not; None where no classifier is configured or nothing was measured."""
+    if density is None:
+        return None
+    return {
+        "level": density.level,
+        "predicted": density.predicted,
+        "probabilities": _shares(density),
+        "band_agreement": density.agreement.value if density.agreement is not None else None,
+        "model": _model(density.model) if density.model is not None else None,
+        "because": density.because,
+    }
+
+
+def _summary(summary: CtSummary | None, density: DensityClass | None) -> Json | None:
+    """``who_category`` is the class that the model of ``who_category_by`` predicts; it was not measured by DXA."""
     if summary is None:
         return None
+    model = density.model if density is not None else None
     return {
         "level": summary.level,
         "roi_kind": summary.roi_kind.value,
@@ -192,7 +215,8 @@ def _summary(summary: CtSummary | None) -> Json | None:
             for item in summary.corrections
         ],
         "t_score": None,
-        "who_category": None,
-        "probabilities": None,
+        "who_category": density.predicted if density is not None else None,
+        "who_category_by": f"model {model.name} {model.version}, trained on {model.trained_on}" if model is not None else None,
+        "probabilities": _shares(density) if density is not None else None,
         "recommendation": summary.recommendation,
     }

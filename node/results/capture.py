@@ -8,6 +8,7 @@ from PIL import Image
 
 from inference.findings import Findings
 from node.results import codes, equipment, wording
+from node.results.density_class import simulated_notice
 from node.results.objects import ResultContext
 from node.results.source import Source
 from node.results.uids import ResultKey
@@ -47,7 +48,7 @@ def build_capture(
     capture.ConversionType = "WSD"
     capture.BurnedInAnnotation = "NO"
     capture.ImageType = ["DERIVED", "SECONDARY"]
-    capture.ImageComments = wording.research_notice()
+    capture.ImageComments = " ".join(filter(None, (wording.research_notice(), simulated_notice(findings))))
     capture.DerivationDescription = "Page drawn from a CT series by Osteon"
     capture.WindowCenter, capture.WindowWidth = "127.5", "256"
     return capture

@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from inference.ct.levels import LEVELS
-from inference.findings import Band, RoiKind
+from inference.findings import Band, BandAgreement, RoiKind
 from node.results.uids import derived_uid
 
 PRIVATE_SCHEME: Final = "99OSTEON"
@@ -51,6 +51,7 @@ MILLILITRE: Final = Code("ml", "UCUM", "ml")
 MG_PER_CM3: Final = Code("mg/cm3", "UCUM", "mg/cm3")
 VOXELS: Final = Code("{voxels}", "UCUM", "voxels")
 
+PERCENT: Final = Code("%", "UCUM", "%")
 RATIO: Final = Code("{ratio}", "UCUM", "ratio")
 
 SECOND_LEVEL: Final = _private("second-level", "Level according to the second reader")
@@ -59,6 +60,25 @@ SECOND_DIFFERENCE: Final = _private("second-diff", "Attenuation by the second re
 SECOND_READER: Final = _private("second-reader", "Agreement with the second reader")
 NOT_SEEN: Final = _private("second-unseen", "No body seen here")
 NOT_NAMED: Final = _private("second-unnamed", "Level not named")
+
+DENSITY_CLASS: Final = _private("dc-predicted", "Density class predicted by a model, not measured by DXA")
+PREDICTED_CLASS: Final[dict[str, Code]] = {
+    "normal": _private("dc-normal", "Class normal, predicted"),
+    "osteopenia": _private("dc-osteopenia", "Class osteopenia, predicted"),
+    "osteoporosis": _private("dc-osteoporosis", "Class osteoporosis, predicted"),
+}
+"""No SNOMED CT codes of disorders: a machine must not take a prediction for a diagnosis."""
+CLASS_PROBABILITY: Final[dict[str, Code]] = {
+    "normal": _private("dcp-normal", "Probability of class normal, predicted by a model"),
+    "osteopenia": _private("dcp-osteopenia", "Probability of class osteopenia, predicted by a model"),
+    "osteoporosis": _private("dcp-osteoporosis", "Probability of class osteoporosis, predicted by a model"),
+}
+CLASS_AGREEMENT: Final = _private("dc-agreement", "Predicted class against the band of the attenuation")
+AGREEMENT: Final[dict[BandAgreement, Code]] = {
+    BandAgreement.AGREES: _private("dc-agrees", "Agrees"),
+    BandAgreement.ONE_STEP_APART: _private("dc-one-step", "One step apart"),
+    BandAgreement.CONTRADICTS: _private("dc-contradicts", "Contradicts"),
+}
 VOXEL_COUNT: Final = _private("voxels", "Number of voxels")
 HEIGHT_ANTERIOR: Final = _private("height-ant", "Anterior height of vertebral body")
 HEIGHT_MIDDLE: Final = _private("height-mid", "Middle height of vertebral body")

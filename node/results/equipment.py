@@ -10,12 +10,11 @@ from pydicom.sr.codedict import codes
 from inference.findings import Findings, ModelUsed
 from node.results import codes as concepts
 from node.results.objects import ResultContext
+from node.results.roles import CONTRIBUTION, role_of
 from node.results.uids import derived_uid
-from node.results.wording import role_of
 
 MANUFACTURER: Final = "Osteon"
 MODEL_NAME: Final = "Osteon"
-_ROLE: Final = {"Algorithm": "Processing algorithm.", "Second reader": "Second reader: compared with the measurement, measured nothing."}
 
 
 def software_versions(context: ResultContext) -> list[str]:
@@ -47,7 +46,7 @@ def contributing_equipment(findings: Findings, context: ResultContext) -> list[C
             manufacturer_model_name=model.name[:64],
             software_versions=[model.version[:64], *software_versions(context)],
             device_serial_number=model.sha256[:64],
-            contribution_description=f"{_ROLE[role_of(model, findings)]} Trained on: {model.trained_on}"[:1024],
+            contribution_description=f"{CONTRIBUTION[role_of(model, findings)]} Trained on: {model.trained_on}"[:1024],
         )
         item.DeviceUID = device_uid(model)
         items.append(item)

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from inference.ct.summary import round_hu
 from inference.findings import Band, Findings, VertebraFinding
 from node.results import wording
+from node.results.density_class import density_class_lines
 from node.results.objects import ResultContext
 from node.results.page_table import table
 from node.results.page_text import (
@@ -176,7 +177,12 @@ def _below(findings: Findings, context: ResultContext, factor: float) -> list[Dr
     small, bold, fine = (style.scaled(factor) for style in (_SMALL, _BOLD, _FINE_PRINT))
     blocks: list[Drawable] = [*table(findings, INNER, factor), Block(lines=(), after=round(10 * factor))]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
-    lines = (*second_reader_lines(findings), *wording.density_lines(findings), *wording.correction_lines(findings))
+    lines = (
+        *density_class_lines(findings),
+        *second_reader_lines(findings),
+        *wording.density_lines(findings),
+        *wording.correction_lines(findings),
+    )
     blocks += [paragraph(line, small, INNER) for line in lines]
     if findings.level_because:
         blocks.append(paragraph(wording.ascii_text(f"Levels named by: {findings.level_because}"), small, INNER))

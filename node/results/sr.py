@@ -41,12 +41,13 @@ from inference.ct.summary import round_hu
 from inference.findings import CtImages, Findings
 from node.results import codes, equipment, wording
 from node.results.contours import middle_plane, outlines
+from node.results.density_class import density_class_lines
 from node.results.image_library import image_library
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines
 from node.results.seg import Segment, plan_segments, tracking_identifier, tracking_uid
 from node.results.source import Source
-from node.results.sr_items import STATISTIC_CODE, measurements, number, second_level, text_item
+from node.results.sr_items import STATISTIC_CODE, measurements, number, predicted_class, second_level, text_item
 from node.results.uids import ResultKey, derived_uid
 
 SERIES_DESCRIPTION: Final = "Osteon bone density SR: research use, does not replace DXA"
@@ -75,7 +76,7 @@ def build_report(
     groups: list[_Group] = []
     for segment in bodies:
         measured = measurements(segment.vertebra, findings, context)
-        groups.append(_numbers_group(segment, measured, segmentation, key, algorithm))
+        groups.append(_numbers_group(segment, findings, measured, segmentation, key, algorithm))
         groups.append(_outline_group(segment, images, source, key))
     report = MeasurementReport(
         observation_context=observation_context(findings, context),
@@ -122,7 +123,12 @@ def observation_context(findings: Findings, context: ResultContext) -> Observati
 
 
 def _numbers_group(
-    segment: Segment, measured: Sequence[Measurement], segmentation: Segmentation, key: ResultKey, algorithm: AlgorithmIdentification
+    segment: Segment,
+    findings: Findings,
+    measured: Sequence[Measurement],
+    segmentation: Segmentation,
+    key: ResultKey,
+    algorithm: AlgorithmIdentification,
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """TID 1411: the segment, every number, whether the level counts and why not."""
     vertebra = segment.vertebra
@@ -141,6 +147,7 @@ def _numbers_group(
         qualitative_evaluations=[
             QualitativeEvaluation(name=codes.USE_OF_LEVEL, value=codes.LEVEL_USED if vertebra.used else codes.LEVEL_EXCLUDED),
             *second_level(vertebra),
+            *predicted_class(vertebra, findings),
         ],
     )
     texts = []
@@ -227,6 +234,7 @@ def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]
     items: list[ContentItem] = [text_item(codes.RECOMMENDATION, advice)] if advice else []
     items += [text_item(codes.THRESHOLD, line) for line in wording.threshold_lines(findings)]
     items += [text_item(codes.COMMENT, line) for line in wording.correction_lines(findings)]
+    items += [text_item(codes.DENSITY_CLASS, line) for line in density_class_lines(findings)]
     items += [text_item(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
     items += [text_item(codes.SECOND_READER, line) for line in second_reader_lines(findings)]
     if findings.acquisition is not None:

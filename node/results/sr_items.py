@@ -2,12 +2,21 @@
 
 from typing import Final
 
-from highdicom.sr import AlgorithmIdentification, CodedConcept, Measurement, QualitativeEvaluation, RelationshipTypeValues, TextContentItem
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    ContentSequence,
+    Measurement,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    TextContentItem,
+)
 from pydicom.sr.coding import Code
 
 from inference.ct.summary import round_hu
-from inference.findings import Findings, RoiKind, RoiMeasurement, VertebraFinding
+from inference.findings import DensityClass, Findings, RoiKind, RoiMeasurement, VertebraFinding
 from node.results import codes, wording
+from node.results.density_class import origin
 from node.results.equipment import algorithm_identification
 from node.results.objects import ResultContext
 
@@ -30,7 +39,7 @@ def number(
 
 
 def measurements(vertebra: VertebraFinding, findings: Findings, context: ResultContext) -> list[Measurement]:
-    """Every number of a body; those that the second reader has a part in name it as their algorithm (TID 4019).
+    """Every number of a body; those of the second reader and of the classifier name it as their algorithm (TID 4019).
 
     Viewers print the first five over the image, without their derivation. So one attenuation alone stands among them, the one that the
     headline repeats, and of an excluded body none: sizes come first there.
@@ -41,9 +50,10 @@ def measurements(vertebra: VertebraFinding, findings: Findings, context: ResultC
     sizes = _heights(vertebra) + [measurement for roi in rois for measurement in _sizes(roi)]
     agreement = findings.second_reader
     second = [] if agreement is None else _second_reader(vertebra, algorithm_identification(agreement.model, context))
+    others = second + _probabilities(vertebra, findings, context)
     if not vertebra.used:
-        return sizes + attenuation + second
-    return attenuation[:1] + sizes + attenuation[1:] + second
+        return sizes + attenuation + others
+    return attenuation[:1] + sizes + attenuation[1:] + others
 
 
 def _second_reader(vertebra: VertebraFinding, algorithm: AlgorithmIdentification) -> list[Measurement]:
@@ -56,6 +66,39 @@ def _second_reader(vertebra: VertebraFinding, algorithm: AlgorithmIdentification
         difference = round_hu(reading.median_difference_hu)
         numbers.append(number(codes.SECOND_DIFFERENCE, difference, codes.HOUNSFIELD, codes.ROI[RoiKind.CORE], codes.MEDIAN, algorithm))
     return numbers
+
+
+def _probabilities(vertebra: VertebraFinding, findings: Findings, context: ResultContext) -> list[Measurement]:
+    """Whole per cent of each class at the level that was read; what the model was trained on is a property of each number."""
+    density = read_here(vertebra, findings)
+    if density is None or density.model is None:
+        return []
+    algorithm = algorithm_identification(density.model, context)
+    items = []
+    for name, percent in density.percentages.items():
+        item = number(codes.CLASS_PROBABILITY[name], percent, codes.PERCENT, algorithm=algorithm)
+        item[0].ContentSequence.append(text_item(codes.COMMENT, origin(density.model), RelationshipTypeValues.HAS_PROPERTIES))
+        items.append(item)
+    return items
+
+
+def read_here(vertebra: VertebraFinding, findings: Findings) -> DensityClass | None:
+    """The predicted density class, if this is the body that it was read from."""
+    density = findings.density_class
+    if density is None or density.model is None or not vertebra.level_certain or vertebra.level != density.level:
+        return None
+    return density
+
+
+def predicted_class(vertebra: VertebraFinding, findings: Findings) -> list[QualitativeEvaluation]:
+    """The class that a model predicts, with what that was trained on, and how it stands to the band."""
+    density = read_here(vertebra, findings)
+    if density is None or density.model is None or density.predicted is None or density.agreement is None:
+        return []
+    predicted = QualitativeEvaluation(name=codes.DENSITY_CLASS, value=codes.PREDICTED_CLASS[density.predicted])
+    comment = text_item(codes.COMMENT, origin(density.model), RelationshipTypeValues.HAS_PROPERTIES)
+    predicted[0].ContentSequence = ContentSequence([comment])
+    return [predicted, QualitativeEvaluation(name=codes.CLASS_AGREEMENT, value=codes.AGREEMENT[density.agreement])]
 
 
 def second_level(vertebra: VertebraFinding) -> list[QualitativeEvaluation]:

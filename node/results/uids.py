@@ -46,5 +46,6 @@ def result_key(findings: Findings, input_sop_instance_uids: Iterable[str], conte
         findings.workflow,
         findings.outcome,
         findings.reason.code if findings.reason else "",
+        findings.density_class.because if findings.density_class else "",
     ]
     return ResultKey(digest=hashlib.sha256("\n".join(parts).encode()).hexdigest())

@@ -16,7 +16,6 @@ from inference.findings import (
     Band,
     Correction,
     Findings,
-    ModelUsed,
     Notice,
     Reason,
     RoiKind,
@@ -25,6 +24,7 @@ from inference.findings import (
     VertebraFinding,
 )
 from node.results.objects import ResultContext
+from node.results.roles import role_of
 
 ROI_NAME: Final = {RoiKind.CORE: "core", RoiKind.ELLIPSE: "ellipse"}
 BAND_NAME: Final = {Band.LOW: "LOW ATTENUATION", Band.INTERMEDIATE: "BETWEEN THE THRESHOLDS", Band.ABOVE: "ABOVE BOTH THRESHOLDS"}
@@ -265,11 +265,6 @@ def provenance_lines(findings: Findings, context: ResultContext) -> list[str]:
     lines = [f"Osteon {context.software_version}, configuration sha256 {context.config_sha256}"]
     lines += [f"{role_of(m, findings)} {m.name} {m.version}, sha256 {m.sha256}, trained on: {m.trained_on}" for m in findings.models]
     return [ascii_text(line) for line in lines]
-
-
-def role_of(model: ModelUsed, findings: Findings) -> str:
-    """``Second reader`` or, of what measured, ``Algorithm``."""
-    return "Second reader" if findings.second_reader is not None and model == findings.second_reader.model else "Algorithm"
 
 
 def skipped_lines(findings: Findings, limit: int = 20) -> list[str]:

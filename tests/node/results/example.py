@@ -14,9 +14,11 @@ from inference.findings import (
     Agreement,
     Attenuation,
     Band,
+    BandAgreement,
     BodyHeights,
     CtImages,
     CtSummary,
+    DensityClass,
     Findings,
     LevelAgreement,
     ModelUsed,
@@ -43,6 +45,7 @@ ORIGIN_LPS_MM = (-77.5, -60.0, 100.0)
 CONTEXT = ResultContext(software_version="0.1.0", config_sha256="0123456789abcdef" * 4)
 MODEL = ModelUsed(name="classical", version="1", sha256="fedcba9876543210" * 4, trained_on="not trained: analytic method")
 SECOND_MODEL = ModelUsed(name="vertebrae", version="1.0.0", sha256="13579bdf02468ace" * 4, trained_on="simulated anatomy")
+CLASS_MODEL = ModelUsed(name="medconv", version="1.0.0", sha256="02468ace13579bdf" * 4, trained_on="simulated patients")
 THRESHOLDS = (
     Threshold(name="high specificity", hu=110, source="Pickhardt 2013, L1, more than 90 % specific"),
     Threshold(name="high sensitivity", hu=160, source="Pickhardt 2013, L1, 90 % sensitive for DXA osteoporosis"),
@@ -247,6 +250,37 @@ def with_second_reader(example: Example) -> Findings:
         second_reader=agreement,
         images=replace(images, second_bodies=second),
     )
+
+
+def with_density_class(findings: Findings, *, predicted: str = "osteoporosis", trained_on: str = "simulated patients") -> Findings:
+    """The same findings with what a model predicts at L1, whose attenuation is low; a contradiction has its warning."""
+    shares = {"normal": 0.1154, "osteopenia": 0.2253, "osteoporosis": 0.6593}
+    others = sorted(shares, key=lambda name: name == predicted)
+    probabilities = {name: sorted(shares.values())[others.index(name)] for name in shares}
+    model = replace(CLASS_MODEL, trained_on=trained_on)
+    agreement = {"osteoporosis": BandAgreement.AGREES, "osteopenia": BandAgreement.ONE_STEP_APART, "normal": BandAgreement.CONTRADICTS}[
+        predicted
+    ]
+    warning = Notice(code=WarningCode.CLASS_CONTRADICTS_BAND, text=f"The model medconv (trained on {trained_on}) predicts normal at L1.")
+    return replace(
+        findings,
+        warnings=(*findings.warnings, *((warning,) if agreement is BandAgreement.CONTRADICTS else ())),
+        models=(*findings.models, model),
+        density_class=DensityClass(
+            level="L1",
+            probabilities=probabilities,
+            predicted=predicted,
+            agreement=agreement,
+            model=model,
+            because="read from the body of L1 and 2 mm around it, in a box of 64 x 64 x 64 mm",
+        ),
+    )
+
+
+def without_density_class(findings: Findings, because: str = "there is no bundle 'medconv'") -> Findings:
+    """The same findings where a classifier was asked for and gave nothing."""
+    none = DensityClass(level="L1", probabilities=None, predicted=None, agreement=None, model=None, because=because)
+    return replace(findings, density_class=none)
 
 
 def refused(findings: Findings, *, code: ReasonCode = ReasonCode.L1_NOT_IN_VIEW, text: str = "Only T3 to T9 are in view.") -> Findings:

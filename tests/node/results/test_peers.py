@@ -13,7 +13,7 @@ import SimpleITK as sitk  # noqa: N813 - the name that SimpleITK's own documenta
 
 from inference.findings import Correction
 from node.results import ResultObject, WrittenResults, write_results
-from tests.node.results.example import CONTEXT, Example, level_uncertain, refused, with_second_reader
+from tests.node.results.example import CONTEXT, Example, level_uncertain, refused, with_density_class, with_second_reader
 from tests.node.results.iodcheck import iod_problems
 from tests.peers.tools import find_command, require_peer
 
@@ -52,11 +52,12 @@ def every_object(example: Example, written: WrittenResults, tmp_path_factory: py
         "refused": refused(findings),
         "calibrated": calibrated,
         "second reader": with_second_reader(example),
+        "density class": with_density_class(with_second_reader(example)),
     }
     for name, variant in variants.items():
         folder = tmp_path_factory.mktemp(name)
         objects += write_results(variant, example.headers, CONTEXT, folder, ("seg", "sr", "text", "picture")).objects
-    assert len(objects) == 17
+    assert len(objects) == 21
     return tuple(objects)
 
 
@@ -78,7 +79,7 @@ def test_dciodvfy_has_no_new_complaint(every_object: tuple[ResultObject, ...]) -
 def test_dcmtk_reads_every_report(every_object: tuple[ResultObject, ...]) -> None:
     require_peer("dsrdump")
     reports = [result for result in every_object if result.kind in ("sr", "text")]
-    assert len(reports) == 9
+    assert len(reports) == 11
     for result in reports:
         done = _run("dsrdump", "-Ee", "+Pl", str(result.path))
         assert done.returncode == 0, done.stderr
