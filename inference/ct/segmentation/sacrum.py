@@ -78,11 +78,18 @@ def ala_profile(around: Surroundings, side: int) -> Floats:
 
 
 def top_of_ala(profile: Floats, step_mm: float) -> int | None:
-    """The highest row where the smoothed profile exceeds half its peak; None where no mass of bone lies beneath that row."""
+    """The highest row where the smoothed profile exceeds half its usual height; None where no mass of bone lies beneath that row.
+
+    The usual height is the mean over the rows that hold bone. The peak will not do: it lies at the sacroiliac joint, and the upper part
+    of a normal ala may hold less than half of it.
+    """
     if profile.size == 0:
         return None
     smooth = ndimage.gaussian_filter1d(profile, SMOOTH_MM / step_mm, mode="nearest")
-    top = int(np.nonzero(smooth >= 0.5 * smooth.max())[0][-1])
+    bone = smooth[smooth >= MIN_MEAN_MM2]
+    if bone.size == 0:
+        return None
+    top = int(np.nonzero(smooth >= 0.5 * float(bone.mean()))[0][-1])
     beneath = profile[max(0, top - round(REGION_MM / step_mm)) : top + 1]
     return top if beneath.size * step_mm >= MIN_REGION_MM and float(beneath.mean()) >= MIN_MEAN_MM2 else None
 

@@ -95,6 +95,20 @@ def test_six_lumbar_bodies_are_said_and_not_named() -> None:
     assert not any(vertebra.level_certain for vertebra in found.vertebrae)
 
 
+@pytest.mark.parametrize(("body_scale", "seed"), [(0.8, 32), (0.93, 9), (1.0, 3), (1.1, 6)])
+def test_the_sacrum_names_bodies_of_every_size(body_scale: float, seed: int) -> None:
+    """L2 to the sacrum on coarse pixels. In the larger three the upper alae hold less than half of the bone at the sacroiliac joint."""
+    patient = PatientParameters(seed=seed, trabecular_hu=60.0 + 3.0 * (seed % 20), body_scale=body_scale)
+    ct = simulate_ct(patient, replace(COARSE, z_range_mm=(-205.0 * body_scale, 60.0 * body_scale)))
+    found = get_segmenter("classical").segment(ct.volume)
+    assert "the sacrum alone" in found.level_because
+    assert [vertebra.level for vertebra in found.vertebrae if vertebra.level_certain] == ["L2", "L3", "L4", "L5"]
+    for vertebra in found.vertebrae:
+        truth = ct.truth.level(str(vertebra.level))
+        assert truth is not None
+        assert np.linalg.norm(vertebra.centre_lps_mm - truth.centre_lps_mm) < 5, vertebra.level
+
+
 def test_axis_order_and_sign_change_nothing() -> None:
     volume = abdomen().volume
     other = moved(volume, (1, 2, 0), (True, False, True))

@@ -238,6 +238,16 @@ def test_the_top_of_an_ala_needs_bone_beneath_it() -> None:
     assert top_of_ala(profile[:0], 2.0) is None
 
 
+def test_the_upper_part_of_an_ala_may_hold_less_than_half_of_its_peak() -> None:
+    profile = np.zeros(80, dtype=np.float32)
+    profile[:10] = 330
+    profile[10:40] = 130
+    assert top_of_ala(profile, 2.0) == pytest.approx(39, abs=1)
+    profile[40:50] = 20  # a thin process that touches the pelvis is none of its top
+    assert top_of_ala(profile, 2.0) == pytest.approx(39, abs=1)
+    assert top_of_ala(np.full(80, 30.0, dtype=np.float32), 2.0) is None
+
+
 @pytest.mark.parametrize(("top", "disc"), [(60.0, 0), (50.0, 0), (46.0, 0), (44.0, None), (74.0, 0), (90.0, 1), (78.0, None)])
 def test_which_disc_fits_the_top(top: float, disc: int | None) -> None:
     assert disc_at_top(top, discs_at(62, 98)) == disc
