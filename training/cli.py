@@ -48,6 +48,11 @@ TRAINABLES: Mapping[str, Trainable] = MappingProxyType(
             train="training.vertebrae.cli:train",
             evaluate="training.vertebrae.cli:evaluate",
         ),
+        "medconv": Trainable(
+            summary="MedConv: normal density, osteopenia or osteoporosis from the crop around L1 in CT",
+            train="training.medconv.cli:train",
+            evaluate="training.medconv.cli:evaluate",
+        ),
     }
 )
 """What can be trained, by name."""

@@ -1,0 +1,122 @@
+"""One MedConv run: prepare and deal the cases, train, choose tau2 where asked for, predict the test part."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import nn
+
+from training.data.files import replace_file
+from training.errors import TrainingError
+from training.loop import Fitted, fit
+from training.medconv.crops import Case
+from training.medconv.data import DataOptions, Parts, load_parts
+from training.medconv.evaluate import Predictions, predictions_of, scores, tuned_tau2
+from training.medconv.options import MedconvOptions
+from training.medconv.task import MedconvTask, predict
+from training.metrics.bootstrap import Interval
+
+COMMIT = "commit.txt"
+METRICS = "metrics.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A finished run.
+
+    Attributes
+    ----------
+    tau2
+        The one given, or the one chosen on the validation part.
+    test
+        What the network says of the test part; None where no patient fell to it.
+    metrics
+        Of ``test``, with intervals.
+    """
+
+    fitted: Fitted
+    priors: tuple[float, ...]
+    tau2: float
+    validation: Predictions
+    test: Predictions | None
+    metrics: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class MedconvRun:
+    """Where a run lies and what it is. ``out`` holds prepared cases, split, checkpoint, log and metrics."""
+
+    out: Path
+    options: MedconvOptions
+    data: DataOptions
+    progress: bool = True
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The cases, prepared once."""
+        return load_parts(self.data, self.options.crop, self.out, progress=self.progress)
+
+    @cached_property
+    def task(self) -> MedconvTask:
+        """What the loop trains."""
+        return MedconvTask(self.options, self.parts.train, self.parts.validation)
+
+    def train(self, *, resume: bool = True) -> Finished:
+        """Train to the end, going on from the last checkpoint where there is one, and judge the best epoch by the test part.
+
+        Raises
+        ------
+        TrainingError
+            As :func:`training.loop.fit` and :func:`~training.medconv.data.load_parts`.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        note_commit(self.out)
+        fitted = fit(self.task, self.options.loop, self.out, resume=resume, progress=self.progress)
+        if not fitted.history:
+            raise TrainingError("no epoch was completed; nothing was learned")
+        return self.finish(fitted)
+
+    def finish(self, fitted: Fitted) -> Finished:
+        """Choose tau2, predict the test part and write ``metrics.json``."""
+        priors = self.task.priors
+        validation = self._predict(fitted.model, self.parts.validation, priors, self.options.tau2 or 0.0)
+        tau2 = tuned_tau2(validation) if self.options.tau2 is None else self.options.tau2
+        test = self._predict(fitted.model, self.parts.test, priors, tau2) if self.parts.test else None
+        metrics = scores(test) if test is not None else {}
+        write_metrics(metrics, tau2, self.out / METRICS)
+        return Finished(fitted=fitted, priors=priors, tau2=tau2, validation=validation, test=test, metrics=metrics)
+
+    def _predict(self, model: nn.Module, cases: Sequence[Case], priors: tuple[float, ...], tau2: float) -> Predictions:
+        return predictions_of(cases, predict(model, cases, self.options), priors, tau2)
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the tree in which the run was begun, where there was git."""
+        note = self.out / COMMIT
+        return (note.read_text(encoding="ascii").strip() or None) if note.exists() else None
+
+
+def note_commit(out: Path) -> None:
+    """Write the commit of this tree to ``out``, once; an empty file where there is no git."""
+    if (out / COMMIT).exists():
+        return
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=Path(__file__).parent, timeout=10
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        found = ""
+    (out / COMMIT).write_text(found, encoding="ascii")
+
+
+def write_metrics(metrics: Mapping[str, Interval], tau2: float, path: Path) -> None:
+    """``{"tau2": ..., "metrics": {name: {value, low, high}}}``; what is not defined is null."""
+    told = {name: {key: _finite(getattr(one, key)) for key in ("value", "low", "high")} for name, one in metrics.items()}
+    replace_file(path, (json.dumps({"tau2": tau2, "metrics": told}, indent=1) + "\n").encode())
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value and abs(value) != float("inf") else None
