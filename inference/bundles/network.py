@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inference.bundles.architectures import NetworkDefinition
 from inference.bundles.bundle import Bundle
@@ -61,8 +61,15 @@ def check_signature(network: NetworkDefinition, tensors: Mapping[str, TensorSpec
         Naming the first difference.
     """
     import torch
+    from torch.overrides import TorchFunctionMode
 
-    with torch.device("meta"):
+    class WithoutDrawing(TorchFunctionMode):
+        """First weights are replaced anyway, and normal ones on the meta device would load torch's compiler: seconds, and 70 MB."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
+
+    with torch.device("meta"), WithoutDrawing():
         model = network.build()
     made = model.state_dict()
     for name in sorted(made.keys() ^ tensors.keys()):
