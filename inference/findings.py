@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from inference.errors import ReasonCode, WarningCode
 
 if TYPE_CHECKING:
+    from inference.dxa.findings import DxaFindings
     from inference.volume import Volume
 
 RESEARCH_NOTICE = "Research use. Does not replace DXA. A normal result does not rule out osteoporosis."
@@ -366,6 +367,7 @@ class Findings:
     second_reader: Agreement | None = None
     density_class: DensityClass | None = None
     images: CtImages | None = None
+    dxa: "DxaFindings | None" = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

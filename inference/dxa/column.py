@@ -1,7 +1,7 @@
 """The lumbar column on an AP spine scan: its centre line, its width, its discs, and which of them bound L1 to L4.
 
-Everything is read in a zone about the column alone, on a grid of small blocks, with medians and whole steps: what stands on the border, in a
-corner or over the soft tissue beside it cannot move the result.
+Everything is read in a zone about the column alone, on a grid of small blocks, with medians and whole steps: what stands on the border, in
+a corner or over the soft tissue beside it cannot move the result.
 """
 
 from dataclasses import dataclass

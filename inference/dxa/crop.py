@@ -1,7 +1,7 @@
 """Crop before classify: L1 to L4 and a margin of soft tissue, as float32 for a network, with everything else blanked.
 
-A network that sees a printed "T -3.1" reads it. Print, borders and tables therefore never reach it: only a strip about the column is kept, all
-else is one grey value read from the strip itself, and an image with letters inside the strip is refused rather than mended.
+A network that sees a printed "T -3.1" reads it. Print, borders and tables therefore never reach it: only a strip about the column is kept,
+all else is one grey value read from the strip itself, and an image with letters inside the strip is refused rather than mended.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,14 @@ _ABOVE_BELOW = 0.10
 """Kept above L1 and below L4, in widths of the column."""
 _CREST_SLACK = 0.08
 """The crests beside the column begin at most this much above the disc L4/L5, in widths."""
+_CREST_BELOW_L4, _PITCH = 0.6, 0.92
+"""On simulated scans, in widths of the column: from the disc L4/L5 down to the crests, and from disc to disc."""
 _LEVELS = 4
+_MIN_WIDTH_PIXELS = 16
+_MIN_SHARE_OF_ROWS = 0.7
 _LINE_SHARE = 0.35
 """A drawn line runs straight for at least this share of the column's width; strokes of letters are shorter."""
-_MAX_DRAWN_SHARE = 0.06
+_MAX_DRAWN_SHARE = 0.20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,55 +75,86 @@ def crop_spine(pixels: DxaPixels, size: tuple[int, int]) -> SpineRoi:
     Raises
     ------
     Refusal
-        ``SPINE_NOT_FOUND`` without a column of vertebrae; ``L1_NOT_IN_VIEW`` where fewer than four bodies stand above the crests;
-        ``BURNED_IN_TEXT`` where letters stand on the column or close beside it.
+        ``SPINE_NOT_FOUND`` without a column; ``ROI_TOO_SMALL`` where a vertebra has too few pixels; ``L1_NOT_IN_VIEW`` where fewer than
+        four bodies stand above the crests; ``BURNED_IN_TEXT`` where letters stand on the column or close beside it.
     """
     area = find_area(pixels)
     column, turned = column_of(pixels, area)
     if column is None:
-        raise Refusal(ReasonCode.SPINE_NOT_FOUND, "No column of vertebrae with dark discs between them runs through the image.")
+        raise Refusal(ReasonCode.SPINE_NOT_FOUND, "No column of vertebrae with soft tissue on both sides runs through the image.")
+    return crop_found(pixels, area, column, size, turned=turned)
+
+
+def crop_found(pixels: DxaPixels, area: ScanArea, column: Column, size: tuple[int, int], *, turned: bool) -> SpineRoi:
+    """As :func:`crop_spine`, once area and column are known; ``turned`` where the column shows on the inverted picture.
+
+    Raises
+    ------
+    Refusal
+        As :func:`crop_spine`.
+    """
+    if column.width < _MIN_WIDTH_PIXELS:
+        text = f"A vertebra is {column.width:.0f} pixels wide; at least {_MIN_WIDTH_PIXELS} are needed."
+        raise Refusal(ReasonCode.ROI_TOO_SMALL, text)
     shown = pixels.inverted() if turned else pixels
-    discs, certain = lumbar_discs(column)
-    strip = _strip(column, discs, shown.grey.shape, KEPT)
-    _refuse_print(column, discs, area, shown.grey.shape)
+    levels = lumbar_levels(column)
+    if levels.discs[0] < 0 or levels.discs[-1] > len(column.centre) - 1:
+        raise Refusal(ReasonCode.L1_NOT_IN_VIEW, "By the iliac crests, L1 to L4 are not whole in the image.")
+    strip = _strip(column, levels.discs, shown.grey.shape, KEPT)
+    _refuse_print(column, levels.discs, area, shown.grey.shape)
     grey = _without_lines(shown, area, strip, column)
     image, box, fill = _cropped(grey, strip, column, size, relative=shown.relative)
-    how = "the iliac crests name the levels" if certain else "no iliac crest shows, so the levels are the lowest four that fit"
-    because = f"{len(column.discs)} discs found along the column; {how}" + ("; the polarity in the header was wrong" if turned else "")
-    return SpineRoi(image=image, box=box, discs=discs, fill=fill, levels_certain=certain, inverted=turned, because=because)
+    because = levels.because + ("; the polarity in the header was wrong" if turned else "")
+    return SpineRoi(image=image, box=box, discs=levels.discs, fill=fill, levels_certain=levels.certain, inverted=turned, because=because)
 
 
 def column_of(pixels: DxaPixels, area: ScanArea) -> tuple[Column | None, bool]:
-    """The column with discs, and whether the picture had to be inverted to show it as bone."""
-    for turned in (False, True):
-        shown = pixels.inverted() if turned else pixels
-        column = find_column(_unprinted(shown.grey, area), area.inside, area.box)
+    """The column, and whether the picture had to be inverted to show it as bone: only where discs prove it."""
+    found = [find_column(_unprinted(shown.grey, area), area.inside, area.box) for shown in (pixels, pixels.inverted())]
+    for column, turned in zip(found, (False, True), strict=True):
         if column is not None and len(column.discs) > _LEVELS:
             return column, turned
-    return None, False
+    upright = found[0]
+    return (upright, False) if upright is not None and upright.share_of_rows >= _MIN_SHARE_OF_ROWS else (None, False)
 
 
-def lumbar_discs(column: Column) -> tuple[tuple[float, ...], bool]:
-    """Rows of the discs T12/L1, L1/L2 ... L4/L5, and whether the crests settle their names.
+@dataclass(frozen=True, kw_only=True)
+class LumbarLevels:
+    """Rows of the discs T12/L1, L1/L2 ... L4/L5, whether their names are certain, and why."""
 
-    The crests begin beside L4/L5 or L5, at most a little above the disc L4/L5: the last disc at or above them is L4/L5. Without crests the
-    lowest disc is left out as L5/S1 where there are enough.
+    discs: tuple[float, ...]
+    certain: bool
+    because: str
+
+
+def lumbar_levels(column: Column) -> LumbarLevels:
+    """Name the discs of a column.
+
+    Beside the column the crests begin at L4/L5 or L5: the last disc at or above them is L4/L5. Without crests the lowest disc is left
+    out as L5/S1 where there are enough. Where the discs are not seen, the crests alone place the levels, by the proportions of a vertebra.
 
     Raises
     ------
     Refusal
         ``L1_NOT_IN_VIEW``.
     """
-    discs = column.discs
-    certain = column.crest is not None
-    if column.crest is not None:
-        above = [disc for disc in discs if disc <= column.crest + _CREST_SLACK * column.width]
-    else:
-        above = list(discs[:-1]) if len(discs) > _LEVELS + 1 else list(discs)
-    if len(above) <= _LEVELS:
-        text = f"{len(above)} discs lie above the iliac crests; five, from T12/L1 to L4/L5, are needed."
-        raise Refusal(ReasonCode.L1_NOT_IN_VIEW, text)
-    return tuple(above[-_LEVELS - 1 :]), certain
+    discs, crest = column.discs, column.crest
+    if crest is not None:
+        above = [disc for disc in discs if disc <= crest + _CREST_SLACK * column.width]
+        if len(above) > _LEVELS:
+            because = f"{len(discs)} discs lie along the column, and the iliac crests name them"
+            return LumbarLevels(discs=tuple(above[-_LEVELS - 1 :]), certain=True, because=because)
+        if len(discs) > _LEVELS:
+            text = f"{len(above)} discs lie above the iliac crests; five, from T12/L1 to L4/L5, are needed."
+            raise Refusal(ReasonCode.L1_NOT_IN_VIEW, text)
+        last = crest - _CREST_BELOW_L4 * column.width
+        placed = tuple(last - (_LEVELS - level) * _PITCH * column.width for level in range(_LEVELS + 1))
+        return LumbarLevels(discs=placed, certain=False, because="the discs are not seen; the crests place the levels by proportion")
+    if len(discs) <= _LEVELS:
+        raise Refusal(ReasonCode.L1_NOT_IN_VIEW, f"{len(discs)} discs are seen and no iliac crest: L1 to L4 cannot be told.")
+    chosen = discs[-_LEVELS - 2 : -1] if len(discs) > _LEVELS + 1 else discs
+    because = f"{len(discs)} discs lie along the column; no iliac crest names them, so the lowest four bodies that fit are taken"
+    return LumbarLevels(discs=tuple(chosen), certain=False, because=because)
 
 
 def _strip(column: Column, discs: tuple[float, ...], shape: tuple[int, ...], half_widths: float) -> Mask:

@@ -1,6 +1,5 @@
 """What the headers of a radiograph or a DXA image tell before any model looks at it."""
 
-import re
 from collections.abc import Callable, Sequence
 
 from pydicom.uid import (
@@ -11,11 +10,20 @@ from pydicom.uid import (
 
 from inference.errors import ReasonCode, Refusal
 from inference.findings import Findings, Notice, Outcome, Reason, SkippedFile
+from inference.header_words import LATERAL_WORDS, words
 from inference.identity import check_identity
 from inference.reading import InstanceHeader
 
-LATERAL_WORDS = frozenset({"LATERAL", "LAT", "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LLAT", "RLAT"})
-"""Whole words: BILATERAL is none of them."""
+__all__ = [
+    "LATERAL_WORDS",
+    "HeaderCheck",
+    "check_human",
+    "check_presentation",
+    "described",
+    "refused_study",
+    "words",
+]
+
 HUMAN_SPECIES = frozenset({"", "HUMAN", "HOMO SAPIENS"})
 FOR_PROCESSING_CLASSES = frozenset(
     {
@@ -26,11 +34,6 @@ FOR_PROCESSING_CLASSES = frozenset(
 )
 
 HeaderCheck = Callable[[InstanceHeader], None]
-
-
-def words(*texts: str) -> tuple[str, ...]:
-    """Whole words, upper case, in order."""
-    return tuple(re.findall(r"[^\W_]+", " ".join(texts).upper()))
 
 
 def described(header: InstanceHeader) -> tuple[str, ...]:
