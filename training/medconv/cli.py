@@ -23,7 +23,7 @@ from training.medconv.data import DataOptions, ct_rows, describe
 from training.medconv.evaluate import Predictions, draw, predictions_of, report
 from training.medconv.losses import LossName
 from training.medconv.networks import NETWORKS
-from training.medconv.options import Augmentation, MedconvOptions, paper_loop, quick
+from training.medconv.options import Augmentation, MedconvOptions, Monitor, paper_loop, quick
 from training.medconv.prepare import prepare_manifest, prepare_simulated
 from training.medconv.publish import LABELS_OF_METRICS, NAME, publish
 from training.medconv.run import Finished, MedconvRun
@@ -67,6 +67,7 @@ def train(
     weights: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Pretrained weights to begin with.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="200 as in the paper, 20 with --quick, when absent.")] = None,
     learning_rate: Annotated[float, typer.Option(help="The peak.")] = 1e-3,
+    monitor: Annotated[Monitor, typer.Option(help="What of the validation part chooses the best epoch.")] = "auc",
     amp: Annotated[bool, typer.Option("--amp", help="Mixed precision.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     patients: Annotated[
@@ -92,7 +93,7 @@ def train(
         resampling=resampling,
         weights=weights,
         seed=seed,
-        loop=_loop(epochs or 200, learning_rate, sam, schedule_free=schedule_free, amp=amp, device=device, seed=seed),
+        loop=_loop(paper_loop(epochs or 200, monitor), learning_rate, sam, schedule_free=schedule_free, amp=amp, device=device, seed=seed),
     )
     if small:
         chosen = _kept(quick(chosen), width, crop, mask, epochs)
@@ -131,12 +132,13 @@ def _tau2(loss: str, tau2: float | None) -> float:
     return 0.5 if loss == "balce" else 0.0
 
 
-def _loop(epochs: int, learning_rate: float, sam: float | None, *, schedule_free: bool, amp: bool, device: str, seed: int) -> LoopOptions:
+def _loop(
+    paper: LoopOptions, learning_rate: float, sam: float | None, *, schedule_free: bool, amp: bool, device: str, seed: int
+) -> LoopOptions:
     if device not in ("auto", "cpu", "cuda"):
         raise TrainingError(f"--device is auto, cpu or cuda, not {device}")
-    schedule = "constant" if schedule_free else "cosine"
-    changes = {"learning_rate": learning_rate, "sam_rho": sam, "schedule_free": schedule_free, "schedule": schedule}
-    return replace(paper_loop(epochs), **changes, amp=amp, device=device, seed=seed)  # type: ignore[arg-type]
+    loop = replace(paper, learning_rate=learning_rate, sam_rho=sam, amp=amp, device=device, seed=seed)  # type: ignore[arg-type]
+    return replace(loop, schedule_free=True, schedule="constant") if schedule_free else loop
 
 
 def _kept(options: MedconvOptions, width: float | None, crop: CropSize | None, mask: CropMask, epochs: int | None) -> MedconvOptions:

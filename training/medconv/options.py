@@ -14,17 +14,15 @@ from training.medconv.networks import NETWORKS, resnet_arguments
 from training.resampling import Weighting
 
 Augmentation = Literal["none", "ct", "balanced"]
-JOINT = "jointvit"
-"""The network that also regresses the T-score."""
-MONITORS = ("auc", "sensitivity_macro", "accuracy")
+Monitor = Literal["auc", "sensitivity_macro", "accuracy", "loss"]
 
 
-def paper_loop(epochs: int = 200) -> LoopOptions:
-    """MedConv's schedule: AdamW at 1e-3, a cosine over 200 epochs; the best epoch by the validation part's AUC.
+def paper_loop(epochs: int = 200, monitor: Monitor = "auc") -> LoopOptions:
+    """MedConv's schedule: AdamW at 1e-3, a cosine over 200 epochs; the best epoch by the validation part.
 
-    The AUC is chosen because it does not depend on tau2, and because a few patients move it less in steps than a sensitivity.
+    The AUC is the default because it does not depend on tau2, and because a few patients move it in smaller steps than a sensitivity.
     """
-    return LoopOptions(epochs=epochs, learning_rate=1e-3, optimiser="adamw", schedule="cosine", monitor="auc", maximise=True)
+    return LoopOptions(epochs=epochs, learning_rate=1e-3, optimiser="adamw", schedule="cosine", monitor=monitor, maximise=monitor != "loss")
 
 
 @dataclass(frozen=True, kw_only=True)
