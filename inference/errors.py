@@ -75,6 +75,7 @@ class ReasonCode(StrEnum):
     OUTLIER = "OUTLIER"
     ROI_TOO_SMALL = "ROI_TOO_SMALL"
     MERGED_BODIES = "MERGED_BODIES"
+    TOO_NOISY = "TOO_NOISY"
     # Running
     OUT_OF_TIME = "OUT_OF_TIME"
     OUT_OF_MEMORY = "OUT_OF_MEMORY"

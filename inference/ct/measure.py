@@ -1,12 +1,14 @@
 """Measures every vertebral body of a segmentation: regions, heights and what :mod:`inference.ct.quality` judges them by."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from inference.ct.heights import body_heights
+from inference.ct.noise import median_error_hu
 from inference.ct.options import CtOptions
 from inference.ct.segmentation.base import Segmentation, VertebralBody
 from inference.ct.trabecular import BodyCrop, core_mask, crop_body, ellipse_mask, measure_roi
@@ -47,6 +49,8 @@ class BodyMeasurement:
         Volume of the core above :data:`DENSE_HU` after smoothing, and its part of the core.
     dark_fraction
         Part of the core below :data:`DARK_HU` after smoothing.
+    noise_hu
+        By kind of region, the standard error of its median that image noise causes; without those in which it cannot be told.
     """
 
     vertebra: VertebralBody
@@ -59,6 +63,7 @@ class BodyMeasurement:
     dense_ml: float
     dense_fraction: float
     dark_fraction: float
+    noise_hu: Mapping[RoiKind, float] = field(default_factory=dict)
 
     def median_hu(self, kind: RoiKind) -> float | None:
         """Median of the region of this kind, or None."""
@@ -117,6 +122,7 @@ def _measure(
         dense_ml=int(dense.sum()) * crop.voxel_ml,
         dense_fraction=float(dense.mean()) if core.size else 0.0,
         dark_fraction=float((core < DARK_HU).mean()) if core.size else 0.0,
+        noise_hu={kind: error for kind, mask in regions.items() if (error := median_error_hu(volume, crop, mask)) is not None},
     )
 
 

@@ -34,6 +34,9 @@ SIZE_RATIO = 0.3
 L5_POSTERIOR_RATIO = 26.3 / 30.3
 """A normal L5 is a wedge: posterior 26.3 +/- 1.9 mm, anterior 30.3 +/- 1.9 mm."""
 NO_ANCHOR = "No anchor in the image settles which vertebra this is."
+NOISE_HU = 5.0
+"""An error of the median by noise alone that a level must stay within, 95 times in 100."""
+NORMAL_95 = 1.96
 NEIGHBOUR_REACH = 2
 """A neighbour that does not count is passed over once; further away no body is a neighbour."""
 
@@ -52,14 +55,17 @@ def assess(bodies: Sequence[BodyMeasurement], options: CtOptions) -> tuple[Verte
         T11 to L5, and every whole body whose level is uncertain (never used: ``LEVEL_UNCERTAIN``), head to foot.
     """
     alone = [_excluded_alone(body, options) for body in bodies]
-    reasons = [reason or _fracture(bodies, index, options) for index, reason in enumerate(alone)]
+    intact = _intact(bodies, options)
+    shapes = [_fracture(bodies, intact, index, options) for index in range(len(bodies))]
+    reasons = [reason or shape for reason, shape in zip(alone, shapes, strict=True)]
     sound = [reason is None for reason in reasons]
     reasons = [reason or _outlier(bodies, sound, index, options.roi) for index, reason in enumerate(reasons)]
     sound = [reason is None for reason in reasons]
+    reasons = [reason or _too_noisy(body, options.roi) for body, reason in zip(bodies, reasons, strict=True)]
     findings: list[VertebraFinding] = []
     for index, (body, reason) in enumerate(zip(bodies, reasons, strict=True)):
         if _is_listed(body):
-            warnings = _warnings(bodies, sound, index, options)
+            warnings = _warnings(bodies, sound, intact, index, options)
             findings.append(_finding(body, reason, warnings))
     return tuple(findings)
 
@@ -147,22 +153,35 @@ def _with_size(bodies: Sequence[BodyMeasurement]) -> list[bool]:
     return [body.whole and body.heights is not None and max(_heights(body.heights)) <= MERGED_HEIGHT_MM for body in bodies]
 
 
-def _losses(bodies: Sequence[BodyMeasurement], index: int) -> tuple[float, float]:
-    """Height loss against the body's own largest height, and of its mean height against the neighbours'."""
+def _intact(bodies: Sequence[BodyMeasurement], options: CtOptions) -> list[bool]:
+    """Bodies that others are compared with: those whose size says something, less the fractured ones.
+
+    Beside a crushed body a second one would look usual; so what is found fractured is left out, and the rest is looked at again.
+    """
+    intact = _with_size(bodies)
+    while True:
+        broken = [n for n, counts in enumerate(intact) if counts and max(_losses(bodies, intact, n)) > options.height_loss_exclude]
+        if not broken:
+            return intact
+        intact = [counts and index not in broken for index, counts in enumerate(intact)]
+
+
+def _losses(bodies: Sequence[BodyMeasurement], intact: Sequence[bool], index: int) -> tuple[float, float]:
+    """Height loss against the body's own largest height, and of its mean height against the intact neighbours'."""
     body = bodies[index]
     if body.heights is None:
         return (0.0, 0.0)
     level = body.vertebra.level if body.vertebra.level_certain else None
     own = height_loss(body.heights, level)
-    neighbours = [statistics.fmean(_heights(other.heights)) for other in _neighbours(bodies, _with_size(bodies), index) if other.heights]
+    neighbours = [statistics.fmean(_heights(other.heights)) for other in _neighbours(bodies, intact, index) if other.heights]
     if not neighbours:
         return (own, 0.0)
     return (own, 1.0 - statistics.fmean(_heights(body.heights)) / statistics.fmean(neighbours))
 
 
-def _fracture(bodies: Sequence[BodyMeasurement], index: int, options: CtOptions) -> Reason | None:
+def _fracture(bodies: Sequence[BodyMeasurement], intact: Sequence[bool], index: int, options: CtOptions) -> Reason | None:
     """Why the body's shape or size, against its own or its neighbours', keeps it from counting."""
-    own, against = _losses(bodies, index)
+    own, against = _losses(bodies, intact, index)
     if own > options.height_loss_exclude:
         text = f"Height loss {own:.0%} against its own largest height (limit {options.height_loss_exclude:.0%}): possible fracture."
         return Reason(code=ReasonCode.FRACTURE_SUSPECTED, text=text)
@@ -194,6 +213,15 @@ def _outlier(bodies: Sequence[BodyMeasurement], sound: Sequence[bool], index: in
     return None
 
 
+def _too_noisy(body: BodyMeasurement, kind: RoiKind) -> Reason | None:
+    """Why noise keeps a named body from counting; one without a certain name does not count anyway, and keeps that reason."""
+    margin_hu = NORMAL_95 * body.noise_hu.get(kind, 0.0)
+    if not body.vertebra.level_certain or margin_hu <= NOISE_HU:
+        return None
+    text = f"Image noise alone may move the median by {margin_hu:.1f} HU (95 %; limit {NOISE_HU:.0f} HU): thicker slices would carry it."
+    return Reason(code=ReasonCode.TOO_NOISY, text=text)
+
+
 def _differences_hu(bodies: Sequence[BodyMeasurement], sound: Sequence[bool], index: int, kind: RoiKind) -> list[float]:
     """Median less the median of each sound neighbour (none, one or two numbers)."""
     own = bodies[index].median_hu(kind)
@@ -201,7 +229,9 @@ def _differences_hu(bodies: Sequence[BodyMeasurement], sound: Sequence[bool], in
     return [own - other for other in others if other is not None] if own is not None else []
 
 
-def _warnings(bodies: Sequence[BodyMeasurement], sound: Sequence[bool], index: int, options: CtOptions) -> tuple[Notice, ...]:
+def _warnings(
+    bodies: Sequence[BodyMeasurement], sound: Sequence[bool], intact: Sequence[bool], index: int, options: CtOptions
+) -> tuple[Notice, ...]:
     """Everything to say beside the numbers of one body."""
     body = bodies[index]
     warnings = list(body.vertebra.notices)
@@ -216,7 +246,7 @@ def _warnings(bodies: Sequence[BodyMeasurement], sound: Sequence[bool], index: i
     if body.dense_ml >= DENSE_ML:
         text = f"{body.dense_ml:.1f} ml of the core are dense as cortex: bone island, osteophyte or sclerosis."
         warnings.append(Notice(code=WarningCode.DENSE_VOXELS, text=text))
-    own, against = _losses(bodies, index)
+    own, against = _losses(bodies, intact, index)
     if body.whole and max(own, against) > options.height_loss_warn:
         against_what = "its own largest height" if own >= against else "its neighbours"
         text = f"Height loss {max(own, against):.0%} against {against_what}."

@@ -35,6 +35,7 @@ def body(
     dense_ml: float = 0.0,
     dense_fraction: float = 0.0,
     dark_fraction: float = 0.0,
+    noise_hu: float = 1.0,
 ) -> BodyMeasurement:
     """A sound body unless told otherwise."""
     return BodyMeasurement(
@@ -57,6 +58,7 @@ def body(
         dense_ml=dense_ml,
         dense_fraction=dense_fraction,
         dark_fraction=dark_fraction,
+        noise_hu={RoiKind.CORE: noise_hu},
     )
 
 

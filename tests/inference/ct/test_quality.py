@@ -54,6 +54,7 @@ def test_a_sound_spine_is_used_without_a_word() -> None:
         (body("L2", heights_mm=(18.0, 18.0, 18.5)), ReasonCode.FRACTURE_SUSPECTED),  # 30 % against its neighbours
         (body("L2", 171.0), ReasonCode.OUTLIER),
         (body("L2", 69.0), ReasonCode.OUTLIER),
+        (body("L2", noise_hu=2.6), ReasonCode.TOO_NOISY),  # 1.96 x 2.6 = 5.1 HU
     ],
 )
 def test_a_body_is_excluded(changed: BodyMeasurement, code: ReasonCode) -> None:
@@ -80,6 +81,7 @@ def test_a_body_is_excluded(changed: BodyMeasurement, code: ReasonCode) -> None:
         body("L2", heights_mm=(19.6, 24.0, 26.0)),  # 24.6 %
         body("L2", volume_ml=60.0),
         body("L2", volume_ml=19.5),
+        body("L2", noise_hu=2.5),
     ],
 )
 def test_a_body_at_the_limit_still_counts(changed: BodyMeasurement) -> None:
@@ -101,6 +103,24 @@ def test_a_body_gets_a_warning_and_still_counts(changed: BodyMeasurement, code: 
     found = judged("L2", L2=changed)
     assert found.used
     assert code in [notice.code for notice in found.warnings]
+
+
+def test_two_crushed_bodies_do_not_excuse_each_other() -> None:
+    """L2 has lost 23 % against the mean of a crushed L1 and L3, but 40 % against its intact neighbours."""
+    crushed = {"L1": body("L1", heights_mm=(14.3, 13.8, 14.9)), "L2": body("L2", heights_mm=(15.6, 15.0, 16.2))}
+    for level in ("L1", "L2"):
+        reason = judged(level, **crushed).excluded_because
+        assert reason is not None
+        assert reason.code is ReasonCode.FRACTURE_SUSPECTED
+    assert "40%" in str(judged("L2", **crushed).excluded_because)
+    for level in ("T12", "L3", "L4", "L5"):
+        assert judged(level, **crushed).used, level
+
+
+def test_noise_does_not_hide_why_a_body_has_no_name() -> None:
+    (found,) = assess([body("L2", certain=False, noise_hu=9.0)], OPTIONS)
+    assert found.excluded_because is not None
+    assert found.excluded_because.code is ReasonCode.LEVEL_UNCERTAIN
 
 
 def test_a_dense_focus_in_a_wedged_l1_is_a_warning() -> None:
