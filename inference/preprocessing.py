@@ -1,14 +1,17 @@
-"""Resampling on regular grids. The one door to SimpleITK.
+"""Resampling on regular grids, and label images from files. The one door to SimpleITK.
 
 Grids are described by a shape (slices, rows, columns) and an affine (4, 4) from array indices to LPS mm. SimpleITK images cannot be
 sheared, so images live in index space (spacing 1, origin 0) and an affine transform carries indices of one grid to indices of the other.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
+
+from inference.errors import ReasonCode, Refusal
 
 sitk: Any = SimpleITK
 """Without types of its own."""
@@ -67,6 +70,40 @@ def resample_mask_nearest(
 ) -> NDArray[np.uint8]:
     """A label mask of one grid on another, nearest neighbour; 0 outside."""
     return _resample(mask, affine, other_affine, other_shape, sitk.sitkNearestNeighbor, 0)
+
+
+def read_label_image(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """A three-dimensional image of whole-number labels, such as a NIfTI mask.
+
+    Returns
+    -------
+    labels, affine
+        uint8 (slices, rows, columns) and the (4, 4) affine from these indices to LPS mm, which is what ITK turns a NIfTI's RAS into.
+
+    Raises
+    ------
+    Refusal
+        ``MASK_UNREADABLE``: no image, not three-dimensional, its axes are not at right angles, it does not say where it lies in the
+        patient, or its values are not whole numbers from 0 to 255.
+    """
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise Refusal(ReasonCode.MASK_UNREADABLE, f"{path.name} cannot be read as an image: {reason}") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise Refusal(ReasonCode.MASK_UNREADABLE, f"{path.name} is no three-dimensional image of one value a voxel")
+    forms = [image.GetMetaData(key) for key in ("qform_code", "sform_code") if image.HasMetaDataKey(key)]
+    if forms and all(form.strip() == "0" for form in forms):
+        raise Refusal(ReasonCode.MASK_UNREADABLE, f"{path.name} does not say where it lies in the patient (no qform, no sform)")
+    values = sitk.GetArrayFromImage(image)
+    if not np.all(np.isfinite(values)) or values.min() < 0 or values.max() > 255 or not np.array_equal(values, np.rint(values)):
+        raise Refusal(ReasonCode.MASK_UNREADABLE, f"{path.name} holds other values than whole labels from 0 to 255")
+    affine = np.eye(4)
+    axes = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, :3] = axes[:, ::-1]
+    affine[:3, 3] = image.GetOrigin()
+    return values.astype(np.uint8), affine
 
 
 def _resample(

@@ -7,6 +7,16 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeriesReference:
+    """The DICOM series behind a volume, so that masks from elsewhere can be told to be its own. Empty where the header has none."""
+
+    patient_id: str
+    study_instance_uid: str
+    series_instance_uid: str
+    frame_of_reference_uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Volume:
     """Attenuation on a regular, right-angled grid.
 
@@ -17,10 +27,13 @@ class Volume:
     affine
         (4, 4) float64. Maps homogeneous array indices (slice, row, column, 1) to LPS patient coordinates in mm (PS3.3 C.7.6.2.1.1:
         x towards the patient's left, y towards posterior, z towards the head).
+    series
+        Where it comes from; None where it was no DICOM series.
     """
 
     hu: NDArray[np.int16]
     affine: NDArray[np.float64]
+    series: SeriesReference | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -65,17 +66,23 @@ def process(
     config: ConfigOption = None,
     segmenter: Annotated[
         str | None,
-        typer.Option(help="Another segmenter than the configured one: classical, network, or both (the network as second reader)."),
+        typer.Option(
+            help="Another segmenter than the configured one: classical, network, both (network as second reader), totalsegmentator, masks."
+        ),
     ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="With --segmenter masks: a NIfTI mask or DICOM SEG, or a folder of them.", exists=True)
+    ] = None,
+    numbering: Annotated[str | None, typer.Option(help="Of the labels of --masks: verse, ctspine1k or totalsegmentator.")] = None,
     allow_simulated: Annotated[
-        bool, typer.Option("--allow-simulated", help="Let a model measure that was trained on simulated patients or anatomy.")
+        bool, typer.Option("--allow-simulated", help="Let a model measure or predict that was trained on simulated patients or anatomy.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Process studies from disk: decision, findings, SEG, SR, text report and the page's PNG. Exit code: 0 result, 3 refused."""
     from node.offline import find_studies, process_studies  # SimpleITK and highdicom load only here
 
-    settings = _with_segmenter(_config(config), segmenter)
+    settings = _with_segmenter(_config(config), segmenter, masks, numbering)
     if allow_simulated:
         settings = settings.model_copy(update={"bundles": settings.bundles.model_copy(update={"allow_simulated": True})})
     with _progress() as progress:
@@ -209,15 +216,26 @@ def _ledger(config: Path | None) -> Ledger:
     return Ledger.attach(_config(config).storage.ledger.get_secret_value())
 
 
-def _with_segmenter(settings: Config, segmenter: str | None) -> Config:
-    if segmenter is None:
-        return settings
+def _with_segmenter(settings: Config, segmenter: str | None, masks: Path | None, numbering: str | None) -> Config:
+    """The settings with what the command line says of the segmenter; masks that are named are used.
+
+    Raises
+    ------
+    ConfigError
+        There is no such segmenter or numbering, or it needs a setting that there is not.
+    """
+    segmenter = segmenter or ("masks" if masks is not None else None)
     values = settings.model_dump()
-    values["workflows"]["ct"]["segmenter"] = segmenter
+    ct = values["workflows"]["ct"]
+    ct["segmenter"] = segmenter or ct["segmenter"]
+    ct["masks"]["path"] = masks.resolve() if masks is not None else ct["masks"]["path"]
+    ct["masks"]["numbering"] = numbering or ct["masks"]["numbering"]
     try:
         return Config.model_validate(values)
-    except ValueError:
-        raise ConfigError(f"--segmenter {segmenter}: there is no such segmenter; known: classical, network, both") from None
+    except ValidationError as error:
+        said = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        asked = " ".join(f"--{name} {value}" for name, value in (("segmenter", segmenter), ("numbering", numbering)) if value)
+        raise ConfigError(f"{asked}: {said}") from None
 
 
 def _progress() -> Progress:

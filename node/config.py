@@ -160,12 +160,34 @@ class BandThreshold(Section):
 BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
+class Masks(Section):
+    """Vertebral masks from files, for ``segmenter: masks``."""
+
+    path: Path | None = Field(None, description="A NIfTI or DICOM SEG, or a folder of them. Relative to the folder of config.yaml.")
+    numbering: Literal["verse", "ctspine1k", "totalsegmentator"] = Field("verse", description="What the labels of NIfTI masks mean.")
+    kind: Literal["whole", "bodies"] = Field("whole", description="whole: vertebrae with arch, from which the bodies are cut.")
+
+
+class TotalSegmentator(Section):
+    """The optional package of that name, for ``segmenter: totalsegmentator``."""
+
+    weights: Path | None = Field(
+        None, description="Folder with its unpacked weights; nothing is downloaded. Relative to the folder of config.yaml."
+    )
+    task: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "total"
+    fast: bool = Field(False, description="The 3 mm model: faster, coarser.")
+    device: Annotated[str, Field(pattern=r"^(cpu|gpu|gpu:[0-9]+)$")] = "cpu"
+    time_limit_s: Seconds = Field(850, description="Keep it below worker.time_limit_s.")
+
+
 class CtWorkflow(Section):
     """Parameters of the CT workflow."""
 
-    segmenter: Literal["classical", "network", "both"] = Field(
+    segmenter: Literal["classical", "network", "both", "totalsegmentator", "masks"] = Field(
         "both", description="both: the classical method measures, the network is its second reader. network: it measures alone."
     )
+    masks: Masks = Masks()
+    totalsegmentator: TotalSegmentator = TotalSegmentator()
     classifier: BundleName | None = Field(
         "medconv", description="Bundle that predicts the density class at L1 beside the measured attenuation. null: none is predicted."
     )
@@ -183,6 +205,14 @@ class CtWorkflow(Section):
     contrast_correction: bool = Field(False, description="Show a labelled corrected value beside the measured one.")
     kvp_correction: bool = False
     calibration: tuple[Calibration, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> "CtWorkflow":
+        if self.segmenter == "masks" and self.masks.path is None:
+            raise ValueError("segmenter masks needs masks.path: a mask file or a folder of them")
+        if self.segmenter == "totalsegmentator" and self.totalsegmentator.weights is None:
+            raise ValueError("segmenter totalsegmentator needs totalsegmentator.weights: the folder of its weights (docs/segmenters.md)")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> "CtWorkflow":
@@ -273,5 +303,6 @@ class Config(Section):
     @property
     def sha256(self) -> str:
         """Hash of everything that can change a number or a decision: routes, workflows and which models may run, not ports and paths."""
-        text = self.model_dump_json(include={"routes": True, "workflows": True, "bundles": {"allow_simulated", "pinned"}})
+        places = {"workflows": {"ct": {"masks": {"path"}, "totalsegmentator": {"weights", "time_limit_s"}}}}
+        text = self.model_dump_json(include={"routes": True, "workflows": True, "bundles": {"allow_simulated", "pinned"}}, exclude=places)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -168,7 +168,16 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
         update={"spool": folder / storage.spool, "results": folder / storage.results, "ledger": type(storage.ledger)(ledger)}
     )
     bundles = config.bundles.model_copy(update={"folder": folder / config.bundles.folder})
-    return config.model_copy(update={"storage": resolved, "bundles": bundles})
+    ct = config.workflows.ct
+    masks = ct.masks.model_copy(update={"path": _in(folder, ct.masks.path)})
+    totalsegmentator = ct.totalsegmentator.model_copy(update={"weights": _in(folder, ct.totalsegmentator.weights)})
+    ct = ct.model_copy(update={"masks": masks, "totalsegmentator": totalsegmentator})
+    workflows = config.workflows.model_copy(update={"ct": ct})
+    return config.model_copy(update={"storage": resolved, "bundles": bundles, "workflows": workflows})
+
+
+def _in(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else folder / path
 
 
 def find_config() -> Path:

@@ -8,11 +8,13 @@ from pathlib import Path
 from inference import __version__
 from inference.bundles import BundleSource
 from inference.ct.options import CalibrationEntry, CtOptions
+from inference.ct.segmentation import MaskOptions, TotalSegmentatorOptions
+from inference.ct.segmentation.from_labels import MaskKind
 from inference.errors import ReasonCode
 from inference.findings import Findings, Outcome, RoiKind, Threshold
 from inference.reading import InstanceHeader
 from inference.workflows import WorkflowOptions, run_workflow
-from node.config import Config
+from node.config import Config, Masks, TotalSegmentator
 from node.results import write_results
 from node.results.objects import ResultContext, ResultKind, ResultObject
 from node.routing import Decision
@@ -67,6 +69,8 @@ def ct_options(config: Config) -> CtOptions:
         segmenter=ct.segmenter,
         bundles=BundleSource(folder=config.bundles.folder, pinned=config.bundles.pinned, allow_simulated=config.bundles.allow_simulated),
         classifier=ct.classifier,
+        masks=_masks(ct.masks),
+        totalsegmentator=_totalsegmentator(ct.totalsegmentator),
         roi=RoiKind(ct.roi),
         core_erosion_mm=ct.core_erosion_mm,
         high_sensitivity=Threshold(name="high sensitivity", hu=ct.high_sensitivity.hu, source=ct.high_sensitivity.source),
@@ -80,6 +84,19 @@ def ct_options(config: Config) -> CtOptions:
         kvp_correction=ct.kvp_correction,
         calibration=tuple(CalibrationEntry(**entry.model_dump()) for entry in ct.calibration),
     )
+
+
+def _masks(masks: Masks) -> MaskOptions | None:
+    if masks.path is None:
+        return None
+    return MaskOptions(path=masks.path, numbering=masks.numbering, kind=MaskKind(masks.kind))
+
+
+def _totalsegmentator(package: TotalSegmentator) -> TotalSegmentatorOptions | None:
+    if package.weights is None:
+        return None
+    values = package.model_dump(exclude={"weights"})
+    return TotalSegmentatorOptions(weights=package.weights, **values)
 
 
 def _kinds(decision: Decision, config: Config) -> tuple[ResultKind, ...]:

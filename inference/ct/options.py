@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from inference.bundles import BundleSource
+from inference.ct.segmentation.options import MaskOptions, TotalSegmentatorOptions
 from inference.findings import RoiKind, Threshold
 
 
@@ -40,6 +41,8 @@ class CtOptions:
     ----------
     segmenter
         Name understood by ``inference.ct.segmentation.get_segmenter``.
+    masks, totalsegmentator
+        What the segmenters of these names need; None where the site has not set them up.
     bundles
         Where networks come from. Where ``bundles.allow_simulated``, the second reader may measure alone where the classical method finds
         no spine, and a classifier that was trained on simulated patients may predict.
@@ -71,6 +74,8 @@ class CtOptions:
     segmenter: str = "both"
     bundles: BundleSource = field(default_factory=BundleSource)
     classifier: str | None = "medconv"
+    masks: MaskOptions | None = None
+    totalsegmentator: TotalSegmentatorOptions | None = None
     roi: RoiKind = RoiKind.CORE
     core_erosion_mm: float = 6.0
     high_sensitivity: Threshold = field(default_factory=_high_sensitivity)

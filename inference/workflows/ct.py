@@ -116,7 +116,13 @@ def _measure_best(uid: str, choice: SeriesChoice, options: CtOptions, clock: _Cl
     Refusal
         No series could be read and segmented.
     """
-    segmenter = get_segmenter(options.segmenter, max_slice_spacing_mm=options.max_slice_spacing_mm, bundles=options.bundles)
+    segmenter = get_segmenter(
+        options.segmenter,
+        max_slice_spacing_mm=options.max_slice_spacing_mm,
+        bundles=options.bundles,
+        masks=options.masks,
+        totalsegmentator=options.totalsegmentator,
+    )
     tried: dict[int, Findings | Refusal] = {}
     for index, candidate in enumerate(choice.candidates):
         measured = [choice.candidates[at] for at, result in tried.items() if isinstance(result, Findings)]

@@ -23,7 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from inference.ct.options import CtOptions
-from inference.ct.segmentation import SEGMENTERS
+from inference.ct.segmentation import BUILT_IN
 from inference.errors import ReasonCode
 from inference.findings import Findings, RoiKind, VertebraFinding
 from inference.reading import find_files, read_headers
@@ -265,12 +265,12 @@ def main() -> int:
     parser.add_argument("--patients", type=int, default=20)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--segmenter", choices=(*SEGMENTERS, "all"), help="default: both; with --stress all")
+    parser.add_argument("--segmenter", choices=(*BUILT_IN, "all"), help="default: both; with --stress all")
     parser.add_argument("--stress", action="store_true", help="40 hard CTs instead of the varied and the adverse ones")
     parser.add_argument("--only", default="", help="with --stress: only cases whose name contains this")
     arguments = parser.parse_args()
     chosen = arguments.segmenter or ("all" if arguments.stress else DEFAULT_READER)
-    readers = SEGMENTERS if chosen == "all" else (chosen,)
+    readers = BUILT_IN if chosen == "all" else (chosen,)
     console = Console(width=200)
     if arguments.stress:
         from training.evaluation.stress import print_stress, stress_cases  # builds upon this module

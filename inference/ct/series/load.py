@@ -14,7 +14,8 @@ from inference.errors import ReasonCode, Refusal, WarningCode
 from inference.findings import Acquisition, Notice
 from inference.pixels import is_lossy, read_with_pixels, stored_pixels
 from inference.preprocessing import resample_mask_nearest, resample_upright, upright_grid
-from inference.volume import Volume
+from inference.tolerant import read_dataset, text_of
+from inference.volume import SeriesReference, Volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +77,22 @@ def load_series(candidate: CandidateSeries, *, max_slice_spacing_mm: float = 5.0
         hu = resample_upright(hu, geometry.affine, upright_affine, upright_shape, fill=FILL_HU)
         affine = upright_affine
     return LoadedSeries(
-        volume=Volume(hu=hu, affine=affine),
+        volume=Volume(hu=hu, affine=affine, series=_reference(candidate, paths[0][0])),
         acquisition=_acquisition(candidate),
         source_paths=tuple(layer[0] for layer in paths),
         source_affine=geometry.affine,
         source_shape=shape,
         notices=notices,
+    )
+
+
+def _reference(candidate: CandidateSeries, path: Path) -> SeriesReference:
+    first = candidate.headers[0]
+    return SeriesReference(
+        patient_id=first.patient_id,
+        study_instance_uid=first.study_instance_uid,
+        series_instance_uid=first.series_instance_uid,
+        frame_of_reference_uid=text_of(read_dataset(path, ("FrameOfReferenceUID",), stop_before_pixels=True), "FrameOfReferenceUID"),
     )
 
 

@@ -41,7 +41,7 @@ def read_twice(
 ) -> Findings:
     folder, right = study
 
-    def made(name: str, *, max_slice_spacing_mm: float, bundles: BundleSource) -> Segmenter:
+    def made(name: str, *, max_slice_spacing_mm: float, bundles: BundleSource, **_: object) -> Segmenter:
         assert (name, max_slice_spacing_mm) == ("both", 5.0)
         reader = GivenSegmenter(answer=first or right)
         return BothSegmenter(first=reader, make_second=lambda: GivenSegmenter(answer=second), allow_alone=bundles.allow_simulated)

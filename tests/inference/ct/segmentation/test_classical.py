@@ -198,6 +198,6 @@ def test_the_model_names_itself_and_its_hash_follows_the_parameters() -> None:
 
 
 def test_an_unknown_segmenter_is_a_clear_error() -> None:
-    assert SEGMENTERS == ("classical", "network", "both")
+    assert SEGMENTERS == ("classical", "network", "both", "totalsegmentator", "masks")
     with pytest.raises(PermanentError, match="no segmenter is called 'unet'"):
         get_segmenter("unet")
