@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,8 @@ from rich.console import Console
 from inference.bundles import Bundle, load_bundle, load_network, shipped_bundle
 from inference.ct.crop import CropMask
 from inference.ct.segmentation import SEGMENTERS
+from inference.ct.segmentation.from_labels import MaskKind
+from inference.ct.segmentation.numbering import NUMBERINGS
 from inference.windows import WINDOWS
 from training.data.manifest import read_manifest
 from training.data.splits import SplitOptions
@@ -55,6 +57,9 @@ def train(
     crop: Annotated[CropSize | None, typer.Option(help="64 voxels of 1 mm (full), or 32 of 2 mm (small).")] = None,
     mask: Annotated[CropMask, typer.Option(help="What of the crop is seen.")] = CropMask.BODY,
     segmenter: Annotated[str, typer.Option(help=f"Who finds L1 in the studies of a manifest: {', '.join(SEGMENTERS)}.")] = "both",
+    numbering: Annotated[str, typer.Option(help=f"Of a manifest's mask files, for --segmenter masks: {', '.join(NUMBERINGS)}.")] = "verse",
+    mask_kind: Annotated[MaskKind, typer.Option(help="Whether those masks are whole vertebrae or bodies.")] = MaskKind.WHOLE,
+    totalsegmentator: Annotated[Path | None, typer.Option(help="Its folder of weights, for the segmenter of this name.")] = None,
     windows: Annotated[str, typer.Option(help=f"HU windows, one channel each, as in soft,bone: {', '.join(WINDOWS)}.")] = "trabecular",
     loss: Annotated[LossName, typer.Option(help="Logit-adjusted, inverse-frequency weights (the paper's text), or plain.")] = "balce",
     tau1: Annotated[float, typer.Option(min=0, help="Of the logit-adjusted loss.")] = 1.0,
@@ -81,10 +86,11 @@ def train(
     progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
 ) -> None:
     """Train MedConv and write its bundle to OUT/bundle; the same command goes on after an interruption."""
+    found_by = _found_by(segmenter, numbering, mask_kind, totalsegmentator)
     chosen = MedconvOptions(
         network=network,
         width=1.0 if width is None else width,
-        crop=replace(SMALL_CROP if crop is CropSize.SMALL else FULL_CROP, mask=mask, segmenter=segmenter),
+        crop=replace(SMALL_CROP if crop is CropSize.SMALL else FULL_CROP, mask=mask, **found_by),
         windows=tuple(name.strip() for name in windows.split(",")),
         loss=loss,
         tau1=tau1,
@@ -96,7 +102,7 @@ def train(
         loop=_loop(paper_loop(epochs or 200, monitor), learning_rate, sam, schedule_free=schedule_free, amp=amp, device=device, seed=seed),
     )
     if small:
-        chosen = _kept(quick(chosen), width, crop, mask, epochs)
+        chosen = _kept(quick(chosen), width, crop, epochs)
     count = patients or (QUICK_PATIENTS if small else PAPER_PATIENTS)
     source = DataOptions(source=_source(data, count, seed, cohort), split=SplitOptions(seed=seed), cache=cache, jobs=jobs)
     run = MedconvRun(out=out, options=chosen, data=source, progress=progress)
@@ -141,11 +147,26 @@ def _loop(
     return replace(loop, schedule_free=True, schedule="constant") if schedule_free else loop
 
 
-def _kept(options: MedconvOptions, width: float | None, crop: CropSize | None, mask: CropMask, epochs: int | None) -> MedconvOptions:
+def _kept(options: MedconvOptions, width: float | None, crop: CropSize | None, epochs: int | None) -> MedconvOptions:
     """The quick size, but for what was asked for by name."""
-    box = options.crop if crop is not CropSize.FULL else replace(FULL_CROP, mask=mask, segmenter=options.crop.segmenter)
+    full = replace(options.crop, shape=FULL_CROP.shape, spacing_mm=FULL_CROP.spacing_mm)
+    box = full if crop is CropSize.FULL else options.crop
     loop = options.loop if epochs is None else replace(options.loop, epochs=epochs, warmup_epochs=min(options.loop.warmup_epochs, epochs))
     return replace(options, width=options.width if width is None else width, crop=box, loop=loop)
+
+
+def _found_by(segmenter: str, numbering: str, mask_kind: MaskKind, totalsegmentator: Path | None) -> dict[str, Any]:
+    """Who finds the vertebra, as options of the crop.
+
+    Raises
+    ------
+    TrainingError
+        There is no such segmenter or numbering.
+    """
+    for what, given, known in (("segmenter", segmenter, SEGMENTERS), ("numbering", numbering, tuple(NUMBERINGS))):
+        if given not in known:
+            raise TrainingError(f"--{what} {given}: known are {', '.join(known)}")
+    return {"segmenter": segmenter, "numbering": numbering, "mask_kind": mask_kind.value, "totalsegmentator": totalsegmentator}
 
 
 def _source(data: str, patients: int, seed: int, cohort: str) -> SimulatedOptions | Path:
@@ -176,6 +197,9 @@ def evaluate(
     cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_MEDCONV)}.")] = "austinspine",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = HELD_OUT_SEED,
     segmenter: Annotated[str, typer.Option(help=f"Who finds L1 in the studies of a manifest: {', '.join(SEGMENTERS)}.")] = "both",
+    numbering: Annotated[str, typer.Option(help=f"Of a manifest's mask files, for --segmenter masks: {', '.join(NUMBERINGS)}.")] = "verse",
+    mask_kind: Annotated[MaskKind, typer.Option(help="Whether those masks are whole vertebrae or bodies.")] = MaskKind.WHOLE,
+    totalsegmentator: Annotated[Path | None, typer.Option(help="Its folder of weights, for the segmenter of this name.")] = None,
     part: Annotated[str | None, typer.Option(help="Only patients whose column 'split' says this, as in test.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where plots, predictions and prepared cases go.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
@@ -184,7 +208,7 @@ def evaluate(
 ) -> None:
     """Classify cases with a bundle and print how well (Markdown on stdout): metrics with intervals, confusion, calibration."""
     found = shipped_bundle(NAME) if bundle is None else load_bundle(bundle)
-    crop = crop_of(found, segmenter)
+    crop = replace(crop_of(found), **_found_by(segmenter, numbering, mask_kind, totalsegmentator))
     folder = cache or (out / "cases" if out is not None else Path(".osteon-cases"))
     source = _source(data, patients, seed, cohort)
     if isinstance(source, SimulatedOptions):
@@ -201,7 +225,7 @@ def evaluate(
         draw(predictions, out, f"{found.name} {found.metadata.version}")
 
 
-def crop_of(bundle: Bundle, segmenter: str) -> CropOptions:
+def crop_of(bundle: Bundle) -> CropOptions:
     """The crop that a bundle's network is given.
 
     Raises
@@ -219,7 +243,6 @@ def crop_of(bundle: Bundle, segmenter: str) -> CropOptions:
         mask=CropMask(osteon.crop.mask),
         margin_mm=osteon.crop.margin_mm,
         level=osteon.crop.level or "L1",
-        segmenter=segmenter,
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.ct.crop import CropMask, Shape, Spacing, crop_around
-from inference.ct.segmentation import Segmentation, Segmenter, get_segmenter
+from inference.ct.segmentation import MaskOptions, Segmentation, Segmenter, TotalSegmentatorOptions, get_segmenter
+from inference.ct.segmentation.from_labels import MaskKind
 from inference.ct.series import LoadedSeries, choose_series, load_series
 from inference.errors import Refusal
 from inference.reading import find_files, group_studies, read_headers
@@ -36,6 +37,10 @@ class CropOptions:
         The vertebra.
     segmenter
         Who finds it in a study: a name of :data:`inference.ct.segmentation.SEGMENTERS`. Simulated patients know where it is.
+    numbering, mask_kind
+        Of the mask files that a manifest names, for the segmenter ``masks`` (:class:`inference.ct.segmentation.MaskOptions`).
+    totalsegmentator
+        Folder of its weights, for the segmenter of this name.
     """
 
     shape: Shape = (64, 64, 64)
@@ -44,6 +49,9 @@ class CropOptions:
     margin_mm: float = 2.0
     level: str = "L1"
     segmenter: str = "both"
+    numbering: str = "verse"
+    mask_kind: str = "whole"
+    totalsegmentator: Path | None = None
 
     def __post_init__(self) -> None:
         if min(self.shape) < 8 or min(self.spacing_mm) <= 0 or self.margin_mm < 0:
@@ -56,7 +64,9 @@ class CropOptions:
 
     def plain(self) -> dict[str, Any]:
         """All that settles the crop of a study, for the key of a cached one."""
-        return {**self.box(), "segmenter": self.segmenter}
+        if self.segmenter != "masks":
+            return {**self.box(), "segmenter": self.segmenter}
+        return {**self.box(), "segmenter": self.segmenter, "numbering": self.numbering, "mask_kind": self.mask_kind}
 
 
 FULL_CROP = CropOptions()
@@ -162,7 +172,7 @@ def crop_study(row: ManifestRow, options: CropOptions) -> NDArray[np.int16]:
         Why there is none.
     """
     series = load_study(row)
-    segmentation = _segmenter(options.segmenter).segment(series.volume)
+    segmentation = _segmenter_of(row, options).segment(series.volume)
     return crop_volume(series.volume, level_mask(segmentation, options), options)
 
 
@@ -207,7 +217,27 @@ def study_files(row: ManifestRow) -> Sequence[Path]:
     return find_files([row.path])
 
 
+def _segmenter_of(row: ManifestRow, options: CropOptions) -> Segmenter:
+    """Who finds the vertebra in a study.
+
+    Raises
+    ------
+    TrainingError
+        Masks are wanted, and the row names none.
+    Refusal
+        The segmenter is not installed, or lacks its weights.
+    """
+    if options.segmenter == "masks":
+        if row.mask is None:
+            raise TrainingError("the manifest names no mask file beside the study")
+        masks = MaskOptions(path=row.mask, numbering=options.numbering, kind=MaskKind(options.mask_kind))
+        return get_segmenter("masks", masks=masks)
+    if options.segmenter == "totalsegmentator" and options.totalsegmentator is not None:
+        return get_segmenter("totalsegmentator", totalsegmentator=TotalSegmentatorOptions(weights=options.totalsegmentator))
+    return _built_in(options.segmenter)
+
+
 @lru_cache(maxsize=2)
-def _segmenter(name: str) -> Segmenter:
+def _built_in(name: str) -> Segmenter:
     """One segmenter a process: a network loads once."""
     return get_segmenter(name)
