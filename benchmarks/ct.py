@@ -1,10 +1,11 @@
 """What a CT costs: association to SR at the PACS, peak memory, and how both grow with the number of slices.
 
 usage: python -m benchmarks.ct [--slices 100 200 400 700 1000] [--chain 300]
+       python -m benchmarks.ct --readers [--chain 300]
 
 One simulated abdomen of 512 x 512 pixels is sent to ``osteon serve`` by C-STORE; a small PACS (the node's own receiver, in this process)
 waits for the SR. The quiet time is subtracted. Then the same scan, resampled to other slice spacings, is measured offline, each in a
-process of its own.
+process of its own. With ``--readers`` it is the readers alone on that abdomen, each in a process of its own: what the second one costs.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from inference.ct.segmentation import BUILT_IN
 from inference.reading import read_header
 from inference.volume import Volume
 from node.clock import utc_now
@@ -64,10 +66,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slices", type=int, nargs="*", default=[100, 200, 300, 500, 700, 1000])
     parser.add_argument("--chain", type=int, default=300)
+    parser.add_argument("--readers", action="store_true", help="only: time and peak memory of each reader and of both")
+    parser.add_argument("--segmenter", choices=BUILT_IN, default="both", help=argparse.SUPPRESS)  # with --offline
     parser.add_argument("--offline", type=Path, help=argparse.SUPPRESS)  # one measurement in a process of its own
     arguments = parser.parse_args()
     if arguments.offline is not None:
-        print(json.dumps(measure_offline(arguments.offline)))
+        print(json.dumps(measure_offline(arguments.offline, arguments.segmenter)))
         return
     console = Console()
     with tempfile.TemporaryDirectory(prefix="osteon-bench-") as name:
@@ -75,6 +79,10 @@ def main() -> None:
         with console.status(f"simulating 512 x 512 x {arguments.chain}"):
             simulated = simulate()
             write_dicom(resampled(simulated, arguments.chain), folder / "study")
+        if arguments.readers:
+            costs = {reader: offline_in_a_process(folder / "study", reader) for reader in BUILT_IN}
+            print_readers(console, arguments.chain, costs)
+            return
         with console.status("from association to SR at the PACS"):
             print_chain(console, run_chain(folder))
         rows = []
@@ -231,27 +239,31 @@ def wait_for_sr(received: Ledger, process: subprocess.Popen[bytes]) -> None:
     raise TimeoutError("no SR within 600 s")
 
 
-def offline_in_a_process(folder: Path) -> dict[str, float]:
+def offline_in_a_process(folder: Path, segmenter: str = "both") -> dict[str, float]:
     """:func:`measure_offline` in a process of its own, so that its peak memory is its own."""
+    started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ct", "--offline", str(folder)],
+        [sys.executable, "-m", "benchmarks.ct", "--offline", str(folder), "--segmenter", segmenter],
         capture_output=True,
         text=True,
         check=True,
         cwd=ROOT,
         env=os.environ,
     )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return {**json.loads(done.stdout.splitlines()[-1]), "process": time.monotonic() - started}
 
 
-def measure_offline(folder: Path) -> dict[str, float]:
+def measure_offline(folder: Path, segmenter: str) -> dict[str, float]:
     """Seconds per step and peak resident memory of one study from disk."""
     from node.config_file import load_config
     from node.offline import find_studies, process_studies
 
+    config = load_config(ROOT / "config.yaml")
+    ct = config.workflows.ct.model_copy(update={"segmenter": segmenter})
+    config = config.model_copy(update={"workflows": config.workflows.model_copy(update={"ct": ct})})
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as out:
-        ((report, _),) = process_studies(find_studies([folder]), load_config(ROOT / "config.yaml"), Path(out))
+        ((report, _),) = process_studies(find_studies([folder]), config, Path(out))
     total_s = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {**report["timings_s"], "all": total_s, "peak_mb": peak}
@@ -270,6 +282,23 @@ def print_chain(console: Console, chain: Chain) -> None:
         table.add_row(f"worker: {step}", f"{seconds:.1f} s")
     for name, megabytes in sorted(chain.peak_mb.items()):
         table.add_row(f"peak resident memory, {name}", f"{megabytes:.0f} MB")
+    console.print(table)
+
+
+def print_readers(console: Console, slices: int, costs: dict[str, dict[str, float]]) -> None:
+    """What each reader costs; a process counts from its start, with imports."""
+    load = os.getloadavg()[0]
+    table = Table(
+        "reader",
+        "segmentation s",
+        "reading to results s",
+        "whole process s",
+        "peak MB",
+        title=f"512 x 512 x {slices}, each reader in a process of its own ({os.cpu_count()} cores, load {load:.1f})",
+    )
+    for reader, cost in costs.items():
+        seconds = (cost.get("segmentation", 0.0), cost["all"], cost["process"])
+        table.add_row(reader, *(f"{value:.1f}" for value in seconds), f"{cost['peak_mb']:.0f}")
     console.print(table)
 
 
