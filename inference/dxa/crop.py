@@ -101,7 +101,7 @@ def crop_found(pixels: DxaPixels, area: ScanArea, column: Column, size: tuple[in
     if levels.discs[0] < 0 or levels.discs[-1] > len(column.centre) - 1:
         raise Refusal(ReasonCode.L1_NOT_IN_VIEW, "By the iliac crests, L1 to L4 are not whole in the image.")
     strip = _strip(column, levels.discs, shown.grey.shape, KEPT)
-    _refuse_print(column, levels.discs, area, shown.grey.shape)
+    _refuse_print(column, area)
     grey = _without_lines(shown, area, strip, column)
     image, box, fill = _cropped(grey, strip, column, size, relative=shown.relative)
     because = levels.because + ("; the polarity in the header was wrong" if turned else "")
@@ -166,13 +166,12 @@ def _strip(column: Column, discs: tuple[float, ...], shape: tuple[int, ...], hal
     return np.asarray(within[:, None] & near, dtype=np.bool_)
 
 
-def _refuse_print(column: Column, discs: tuple[float, ...], area: ScanArea, shape: tuple[int, ...]) -> None:
-    """Letters may stand anywhere but where they would be kept, or where they would move what is kept."""
-    zone = _strip(column, discs, shape, max(KEPT, READ_ZONE) + 0.02)
-    if (area.printed & zone).any():
-        raise Refusal(
-            ReasonCode.BURNED_IN_TEXT, "Text is printed over the lumbar column; a model must not read it, so the image is not used."
-        )
+def _refuse_print(column: Column, area: ScanArea) -> None:
+    """Letters may stand anywhere but where they would be kept, or where they would move what is kept: along the whole column."""
+    near = np.abs(np.arange(area.printed.shape[1])[None, :] - column.centre[:, None]) <= (max(KEPT, READ_ZONE) + 0.02) * column.width
+    if (area.printed & near & area.inside).any():
+        text = "Text or another sharp-edged mark stands on the spine; a model must not read it, so the image is not used."
+        raise Refusal(ReasonCode.BURNED_IN_TEXT, text)
 
 
 def _unprinted(grey: GreyArray, area: ScanArea) -> GreyArray:
