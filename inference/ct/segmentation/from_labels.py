@@ -84,7 +84,7 @@ def segmentation_from_labels(
     check_fit(volume, np.isin(labels, order))
     cut = (cut_bodies if kind is MaskKind.WHOLE else bodies_as_they_are)(volume, labels, order)
     if not cut:
-        raise Refusal(ReasonCode.SPINE_NOT_FOUND, "no vertebra of the mask shows its body")
+        raise Refusal(ReasonCode.SPINE_NOT_FOUND, "no vertebra of the mask shows a body in front of an arch: is it a mask of bodies alone?")
     named = [NamedBody(name=numbering.vertebrae[body.label], centre_lps_mm=body.centre_lps_mm) for body in cut]
     verdict = judge_names(named, beside(volume, labels, numbering, cut), by_program=by_program, source=f"named by {model.name}")
     doubled = {label for label in order if in_two_pieces(labels, label)}

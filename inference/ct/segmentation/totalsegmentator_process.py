@@ -54,7 +54,8 @@ def end_with_parent() -> None:
     os.setpgid(0, 0)
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # not sys.stdin, whose lock would be held in every process that multiprocessing forks
+            pass
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

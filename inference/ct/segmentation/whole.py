@@ -35,6 +35,8 @@ MAX_SLOPE = 0.6
 """Steeper is no posterior wall but a vertebra cut by the edge of the image."""
 MIN_BODY_ML = 4.0
 """Less is no body but a process or the rim of a body at the edge of the image; C3 has about 5 ml."""
+MIN_ARCH = 0.05
+"""Part of the mask that lies behind the body: without any arch, what looks like a body is a spinous process whose body is missing."""
 PASSES = 2
 
 
@@ -201,6 +203,8 @@ def _cut(volume: Volume, labels: Labels, vertebra: _Vertebra) -> CutBody | None:
     local = (vertebra.points_mm - vertebra.centre_mm) @ axes.T
     in_front = vertebra.voxels[local[:, 1] > plane.height(local[:, 0], local[:, 2])]
     body = _largest_piece(in_front)
+    if len(in_front) > (1.0 - MIN_ARCH) * len(vertebra.voxels):
+        return None
     if len(body) * float(np.prod(volume.spacing_mm)) / 1000.0 < MIN_BODY_ML:
         return None
     centre = np.asarray(volume.to_lps_mm(body).mean(axis=0))
