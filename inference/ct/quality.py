@@ -35,8 +35,10 @@ L5_POSTERIOR_RATIO = 26.3 / 30.3
 """A normal L5 is a wedge: posterior 26.3 +/- 1.9 mm, anterior 30.3 +/- 1.9 mm."""
 NO_ANCHOR = "No anchor in the image settles which vertebra this is."
 NOISE_HU = 5.0
-"""An error of the median by noise alone that a level must stay within, 95 times in 100."""
-NORMAL_95 = 1.96
+"""An error of the median by noise alone that a level must stay within, 90 times in 100.
+
+Not 95: the estimate takes some anatomy for noise, by up to half in quiet scans."""
+NORMAL_90 = 1.645
 NEIGHBOUR_REACH = 2
 """A neighbour that does not count is passed over once; further away no body is a neighbour."""
 
@@ -215,10 +217,10 @@ def _outlier(bodies: Sequence[BodyMeasurement], sound: Sequence[bool], index: in
 
 def _too_noisy(body: BodyMeasurement, kind: RoiKind) -> Reason | None:
     """Why noise keeps a named body from counting; one without a certain name does not count anyway, and keeps that reason."""
-    margin_hu = NORMAL_95 * body.noise_hu.get(kind, 0.0)
+    margin_hu = NORMAL_90 * body.noise_hu.get(kind, 0.0)
     if not body.vertebra.level_certain or margin_hu <= NOISE_HU:
         return None
-    text = f"Image noise alone may move the median by {margin_hu:.1f} HU (95 %; limit {NOISE_HU:.0f} HU): thicker slices would carry it."
+    text = f"Image noise alone may move the median by {margin_hu:.1f} HU (90 %; limit {NOISE_HU:.0f} HU): thicker slices would carry it."
     return Reason(code=ReasonCode.TOO_NOISY, text=text)
 
 
