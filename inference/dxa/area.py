@@ -15,7 +15,7 @@ _MAX_LETTER_SHARE = 0.09
 """Letters are not taller than this share of the picture."""
 _MIN_LETTERS = 3
 """Of one height in a line; two are enough beside a point or a minus sign."""
-_SHARP = 0.22
+_SHARP = 0.17
 """Letters change by this much of full scale from one pixel to the next."""
 _WINDOW = 15
 _SECOND, _LONELY = (0.3, 8), (0.15, 3)
