@@ -137,11 +137,19 @@ def print_study(console: Console, report: StudyReport) -> None:
     if report.decision is not None:
         print_decision(console, report.decision)
     if report.findings is not None:
-        print_report(console, dict(report.findings))
+        _print_findings(console, dict(report.findings))
     if report.deliveries:
         print_deliveries(console, report.deliveries)
     for event in report.events:
         console.print(f"  {_time(event.at)} {event.kind}: {escape(event.text)}")
+
+
+def _print_findings(console: Console, report: Json) -> None:
+    """What the ledger has of a study's latest run; of what an earlier version recorded in another form, the outcome alone."""
+    if "study_uid" in report:
+        print_report(console, report)
+    else:
+        console.print(f"  recorded by an earlier version: {outcome_line(report)}")
 
 
 def print_deliveries(console: Console, found: Sequence[Delivery]) -> None:

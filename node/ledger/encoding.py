@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.errors import ReasonCode
-from inference.findings import Findings, Reason
+from inference.findings import Reason
 from inference.reading import InstanceHeader
 from node.ledger.schema import clean_text
 from node.routing import Considered, Decision
@@ -46,11 +46,6 @@ def header_from_json(values: Mapping[str, Any], path: Path | None) -> InstanceHe
     known = {field.name for field in fields(InstanceHeader)}
     kept: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in values.items() if key in known}
     return InstanceHeader(**{**kept, "path": path})
-
-
-def findings_to_json(findings: Findings) -> dict[str, Any]:
-    """The findings without the images."""
-    return {field.name: plain(getattr(findings, field.name)) for field in fields(findings) if field.name != "images"}
 
 
 def decision_from_json(values: Mapping[str, Any]) -> Decision:

@@ -12,11 +12,13 @@ from inference.errors import PermanentError, ReasonCode
 from inference.findings import Findings, Outcome, Reason
 from node.ledger import objects, steps
 from node.ledger.database import Database
-from node.ledger.encoding import decision_from_json, findings_to_json
+from node.ledger.encoding import decision_from_json, plain
 from node.ledger.progress import stored_instances
 from node.ledger.records import Claim, EventKind, Lease
 from node.ledger.schema import decisions, findings, jobs
+from node.report import Json, study_report
 from node.results.objects import ResultKind, ResultObject
+from node.routing import Decision
 from node.states import JobState, StudyState
 
 MAX_LOSSES = 10
@@ -102,7 +104,7 @@ class Jobs:
                     study_uid=row.study_uid,
                     run=row.run,
                     outcome=result.findings.outcome.value,
-                    findings=findings_to_json(result.findings),
+                    findings=plain(_report(conn, row, result)),
                     picture=None if result.picture is None else str(result.picture),
                     recorded_at=now,
                 )
@@ -197,9 +199,6 @@ def _take(conn: Connection, row: Row[Any], owner: str, now: datetime, until: dat
 
 
 def _claim(conn: Connection, row: Row[Any], owner: str) -> Claim:
-    decision = conn.execute(
-        select(decisions.c.decision).where(decisions.c.study_uid == row.study_uid, decisions.c.run == row.run)
-    ).scalar_one()
     return Claim(
         job_id=row.id,
         study_uid=row.study_uid,
@@ -207,9 +206,15 @@ def _claim(conn: Connection, row: Row[Any], owner: str) -> Claim:
         attempt=row.attempts + 1,
         failures=row.failures,
         owner=owner,
-        decision=decision_from_json(decision),
+        decision=_decision(conn, row),
         instances=stored_instances(conn, row.study_uid, ("source",)),
     )
+
+
+def _decision(conn: Connection, row: Row[Any]) -> Decision:
+    """What was decided for a run."""
+    query = select(decisions.c.decision).where(decisions.c.study_uid == row.study_uid, decisions.c.run == row.run)
+    return decision_from_json(conn.execute(query).scalar_one())
 
 
 def _run_of(conn: Connection, owner: str) -> Row[Any] | None:
@@ -245,6 +250,12 @@ def _quarantine(conn: Connection, row: Row[Any], now: datetime, values: Mapping[
     steps.move(conn, row.study_uid, StudyState.WORKING, StudyState.QUARANTINED, now, reason)
     steps.add_event(conn, EventKind.QUARANTINED, text, now=now, study_uid=row.study_uid)
     return StudyState.QUARANTINED
+
+
+def _report(conn: Connection, row: Row[Any], result: RunResult) -> Json:
+    """What ``osteon process --json`` says of the same study."""
+    picture = None if result.picture is None else str(result.picture)
+    return study_report(result.findings, _decision(conn, row), result.objects, picture)
 
 
 def _sentence(result: RunResult) -> str:

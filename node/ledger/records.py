@@ -193,7 +193,7 @@ class StudySummary:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyReport:
-    """All that the ledger knows of one study: what ``osteon show`` prints. ``findings`` is the JSON of the latest run."""
+    """All that the ledger knows of one study: what ``osteon show`` prints. ``findings`` is :mod:`node.report`'s JSON of the latest run."""
 
     summary: StudySummary
     instances: tuple[StoredInstance, ...]

@@ -1,5 +1,6 @@
 """What a person reads: studies, one study, deliveries."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from inference.errors import ReasonCode
-from inference.findings import Reason
+from inference.findings import Findings, Outcome, Reason
 from node.console import outcome_line, plain, print_decision, print_deliveries, print_studies, print_study
 from node.ledger.records import Delivery, Event, EventKind, StudyReport, StudySummary
+from node.report import study_report
 from node.routing import Considered, Decision
 from node.states import DeliveryState, StudyState
 
@@ -81,6 +83,28 @@ def test_a_study_tells_its_whole_story(console: Console) -> None:
     assert "no match  ct: modality 'MR' is not one of CT" in text
     assert "no association with [PACS]" in text
     assert "2026-11-21 09:30:00 refused: no route [matched]" in text
+
+
+def test_a_measured_study_is_shown_as_process_prints_it(console: Console) -> None:
+    findings = Findings(
+        study_instance_uid="1.2", workflow="ct", outcome=Outcome.RESULT, reason=None, level_because="sacrum", timings_s={"total": 1.0}
+    )
+    decision = replace(DECISION, route="ct", workflow="ct", reason=None, considered=(Considered(route="ct", matched=True, because="CT"),))
+    report = StudyReport(
+        summary=replace(SUMMARY, state=StudyState.DONE),
+        instances=(),
+        decision=decision,
+        jobs=(),
+        findings=study_report(findings, decision, ()),
+        picture=None,
+        objects=(),
+        deliveries=(),
+        events=(),
+    )
+    print_study(console, report)
+    assert "levels: sacrum" in console.export_text()
+    print_study(console, replace(report, findings={"study_instance_uid": "1.2", "reason": None, "outcome": "result", "summary": None}))
+    assert "recorded by an earlier version: result" in console.export_text()
 
 
 def test_studies_and_deliveries_are_tables(console: Console) -> None:

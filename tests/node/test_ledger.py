@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from inference.errors import PermanentError, ReasonCode
+from inference.errors import PermanentError, ReasonCode, WarningCode
+from inference.findings import Notice
 from node.errors import NotFoundError
 from node.ledger import Ledger
 from node.ledger.jobs import MAX_LOSSES, LeaseLostError
@@ -223,6 +224,8 @@ class TestJobs:
         assert report.summary.outcome == "result"
         assert report.findings is not None
         assert report.findings["timings_s"] == {"total": 1.5, "odd": None}
+        assert (report.findings["study_uid"], report.findings["route"]) == ("1.2.3", "ct")
+        assert [item["sop_instance_uid"] for item in report.findings["outputs"]] == ["7.seg", "7.sr"]
         assert [item.sop_instance_uid for item in report.objects] == ["7.seg", "7.sr"]
         assert len(report.deliveries) == 4
         assert report.summary.deliveries == {DeliveryState.PENDING: 4}
@@ -410,4 +413,5 @@ def _with_an_image() -> object:
     import numpy as np
 
     run = result("1.2.3", "7.sr")
-    return replace(run, findings=replace(run.findings, timings_s={"total": np.zeros(3)}))
+    picture = Notice(code=WarningCode.DENSE_VOXELS, text=np.zeros(3))
+    return replace(run, findings=replace(run.findings, warnings=(picture,)))
