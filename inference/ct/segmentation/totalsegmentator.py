@@ -61,7 +61,7 @@ class TotalSegmentator:
     max_slice_spacing_mm: float = 5.0
 
     def __post_init__(self) -> None:
-        _ = self.checkpoints
+        _ = self.numbering, self.checkpoints  # in this order: without the package there are no tables to find weights by
 
     @cached_property
     def numbering(self) -> Numbering:
