@@ -10,7 +10,7 @@ from inference.dxa.pixels import DxaPixels, GreyArray, Mask
 _UNIFORM_SHARE = 0.004
 """Connected pixels of one extreme value, touching the edge, are border or page from this share of the picture."""
 _WHITE, _BLACK = 0.985, 0.012
-_STROKE_CONTRAST = 0.22
+_STROKE_CONTRAST = 0.15
 _MAX_LETTER_SHARE = 0.09
 """Letters are not taller than this share of the picture."""
 _MIN_LETTERS = 3
