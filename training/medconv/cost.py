@@ -64,8 +64,8 @@ class Cost:
         Trained numbers.
     flops
         Floating-point operations of a forward pass; a multiplication and an addition are two.
-    latency_ms
-        Median wall time of a forward pass.
+    latency_ms, cpu_ms
+        Median wall time and processor time of a forward pass; on a machine that does other work, too, the second is the one to compare.
     memory_mib
         By how much the process grows at its peak: weights and activations of a forward pass.
     """
@@ -74,6 +74,7 @@ class Cost:
     parameters: int
     flops: int
     latency_ms: float
+    cpu_ms: float
     memory_mib: float
 
 
@@ -106,23 +107,24 @@ def measure(name: str, options: CostOptions) -> Cost:
     flops = count_flops(name, width=options.width, size=options.size)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
-        parameters, latency_ms, memory_mib = process.submit(_measure_here, name, options).result()
-    return Cost(network=name, parameters=parameters, flops=flops, latency_ms=latency_ms, memory_mib=memory_mib)
+        parameters, (latency_ms, cpu_ms), memory_mib = process.submit(_measure_here, name, options).result()
+    return Cost(network=name, parameters=parameters, flops=flops, latency_ms=latency_ms, cpu_ms=cpu_ms, memory_mib=memory_mib)
 
 
-def _measure_here(name: str, options: CostOptions) -> tuple[int, float, float]:
-    """Parameters, median time (ms) and growth (MiB) of this process."""
+def _measure_here(name: str, options: CostOptions) -> tuple[int, tuple[float, float], float]:
+    """Parameters, median wall and processor time (ms) and growth (MiB) of this process."""
     torch.set_num_threads(options.threads)
     before = _resident_mib()
     network = build(name, width=options.width, size=options.size).eval()
     image = torch.zeros(1, 1, *options.size)
-    taken_s = []
+    taken_s: list[tuple[float, float]] = []
     with torch.inference_mode():
         for _ in range(_WARM_UP + options.repeats):
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.process_time()
             network(image)
-            taken_s.append(time.perf_counter() - started)
-    return count_parameters(network), 1000 * statistics.median(taken_s[_WARM_UP:]), max(0.0, _peak_mib() - before)
+            taken_s.append((time.perf_counter() - started, time.process_time() - busy))
+    latency_ms, cpu_ms = (1000 * statistics.median(column) for column in zip(*taken_s[_WARM_UP:], strict=True))
+    return count_parameters(network), (latency_ms, cpu_ms), max(0.0, _peak_mib() - before)
 
 
 def _peak_mib() -> float:
@@ -139,16 +141,19 @@ def _resident_mib() -> float:
 
 def table(costs: Sequence[Cost], options: CostOptions) -> str:
     """Markdown, with what was measured and how below it."""
-    lines = ["| network | parameters (million) | GFLOP | latency (ms) | memory (MiB) |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| network | parameters (million) | GFLOP | latency (ms) | processor time (ms) | memory (MiB) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     lines += [
-        f"| {one.network} | {one.parameters / 1e6:.2f} | {one.flops / 1e9:.2f} | {one.latency_ms:.0f} | {one.memory_mib:.0f} |"
+        f"| {one.network} | {one.parameters / 1e6:.2f} | {one.flops / 1e9:.2f} | {one.latency_ms:.0f} | {one.cpu_ms:.0f} | {one.memory_mib:.0f} |"
         for one in costs
     ]
     z, y, x = options.size
     said = (
         f"One crop of {z} x {y} x {x} voxels, width {options.width:g}, float32. GFLOP: convolutions and matrix products of a forward pass, "
-        f"multiplication and addition counted as two. Latency: median of {options.repeats} passes, {options.threads} CPU thread"
-        f"{'s' if options.threads > 1 else ''}. Memory: growth of the process at its peak, weights and activations."
+        f"multiplication and addition counted as two. Latency and processor time: medians of {options.repeats} passes, {options.threads} "
+        f"CPU thread{'s' if options.threads > 1 else ''}; they differ where the machine did other work, too. Memory: growth of the process at its peak, weights and activations."
     )
     return "\n".join([*lines, "", said]) + "\n"
 

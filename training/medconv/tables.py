@@ -17,7 +17,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from inference.ct.segmentation import get_segmenter
+from inference.ct.segmentation import TotalSegmentatorOptions, get_segmenter
+from inference.ct.segmentation.from_labels import MaskKind
+from inference.ct.segmentation.numbering import NUMBERINGS
 from inference.errors import OsteonError, PermanentError
 from training.errors import TrainingError
 from training.medconv.crops import CropOptions
@@ -100,10 +102,12 @@ def masks_of(segmenter: str, campaign: Campaign) -> tuple[CropOptions | None, Si
         if segmenter == "Osteon":
             return None, source, f"masks that stray by up to {source.mask_error_mm:g} mm stand in for a segmenter's"
         return "crops of simulated patients are painted around L1, without a scan to segment; give a manifest of osteon simulate"
-    name = _SEGMENTERS[segmenter]
+    name, weights = _SEGMENTERS[segmenter], campaign.base.crop.totalsegmentator
     if name == "totalsegmentator":
+        if weights is None:
+            return "the folder of TotalSegmentator's weights was not given (--totalsegmentator DIR)"
         try:
-            get_segmenter(name)
+            get_segmenter(name, totalsegmentator=TotalSegmentatorOptions(weights=weights))
         except OsteonError as error:
             return str(error)
     return replace(campaign.base.crop, segmenter=name), None, ""
@@ -140,7 +144,7 @@ def _bar(total: int, *, shown: bool) -> Iterator[Callable[[str], None]]:
 
 
 def _file_name(row: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", row.replace("w/o", "without").replace("w/", "with")).strip("-")
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", row.replace("w/o", "without").replace("w/", "with")).strip("-")
 
 
 def chosen_rows(table: Table, names: Sequence[str]) -> Table:
@@ -183,6 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=1, help="repeats")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these rows, by the paper's names")
     parser.add_argument("--weights", nargs="+", default=[], metavar="NETWORK=FILE", help="pretrained weights")
+    parser.add_argument("--numbering", choices=sorted(NUMBERINGS), default="ctspine1k", help="of a manifest's mask files (Table III)")
+    parser.add_argument("--mask-kind", choices=[kind.value for kind in MaskKind], default=MaskKind.WHOLE.value, help="of those masks")
+    parser.add_argument("--totalsegmentator", type=Path, metavar="DIR", help="its folder of weights (Table III)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--patients", type=int, help=f"simulated patients (389, {QUICK_PATIENTS} with --quick)")
     parser.add_argument("--epochs", type=int, help=f"(200, {QUICK_EPOCHS} with --quick)")
@@ -206,7 +213,10 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
         base = replace(quick(base), width=QUICK_WIDTH)
     width = given.width or base.width
     warmup = min(base.loop.warmup_epochs, epochs)
-    base = replace(base, width=width, loop=replace(base.loop, epochs=epochs, warmup_epochs=warmup, device=given.device, amp=given.amp))
+    crop = replace(base.crop, numbering=given.numbering, mask_kind=given.mask_kind, totalsegmentator=given.totalsegmentator)
+    base = replace(
+        base, crop=crop, width=width, loop=replace(base.loop, epochs=epochs, warmup_epochs=warmup, device=given.device, amp=given.amp)
+    )
     if given.data == SIMULATED:
         wanted = given.patients or (QUICK_PATIENTS if given.quick else SimulatedOptions().patients)
         source: SimulatedOptions | Path = SimulatedOptions(patients=wanted)

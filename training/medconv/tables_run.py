@@ -147,12 +147,19 @@ class Runs:
         """
         found = []
         for seed in self.campaign.seeds:
-            found.append(self._result(method, seed, self.parts(seed, crop, source)))
+            found.append(self.result(method, seed, self.parts(seed, crop, source)))
             if said is not None:
                 said()
         return tuple(found)
 
-    def _result(self, method: Method, seed: int, parts: Parts) -> Result:
+    def result(self, method: Method, seed: int, parts: Parts) -> Result:
+        """The result of one run on given parts: trained, or read where it was trained before.
+
+        Raises
+        ------
+        TrainingError
+            There is nobody to test on, or the run cannot be trained.
+        """
         options = options_of(method, self.campaign.base, self.campaign.weights, seed)
         if not parts.test:
             raise TrainingError("no patient fell to the test part; a table needs some")

@@ -49,15 +49,16 @@ def test_a_network_is_measured_in_a_process_of_its_own() -> None:
     assert found.parameters == 33_161_539
     assert found.flops == count_flops("resnet18", size=(32, 32, 32)) > count_flops("resnet18", width=0.125, size=(32, 32, 32))
     assert found.latency_ms > 0
+    assert found.cpu_ms > 0
     assert 33.2 * 4 / 1.05 < found.memory_mib < 4 * 33.2 * 4  # 33.2 million weights of four bytes, and not many times that
 
 
 def test_the_table_says_what_was_measured() -> None:
-    cost = Cost(network="vit", parameters=88_255_491, flops=11_400_000_000, latency_ms=123.4, memory_mib=361.2)
+    cost = Cost(network="vit", parameters=88_255_491, flops=11_400_000_000, latency_ms=123.4, cpu_ms=98.6, memory_mib=361.2)
     text = table([cost], CostOptions(repeats=5, threads=2))
-    assert "| vit | 88.26 | 11.40 | 123 | 361 |" in text
+    assert "| vit | 88.26 | 11.40 | 123 | 99 | 361 |" in text
     assert "64 x 64 x 64" in text
-    assert "median of 5 passes, 2 CPU threads" in text
+    assert "medians of 5 passes, 2 CPU threads" in text
 
 
 def test_the_command_prints_markdown_and_refuses_a_size_that_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:
