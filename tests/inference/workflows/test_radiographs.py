@@ -1,4 +1,4 @@
-"""Chest radiographs and DXA: what headers allow is refused for its own reason, the rest for want of a model."""
+"""Chest radiographs: what headers allow is refused for its own reason, the rest for want of a model."""
 
 import dataclasses
 from typing import Any
@@ -70,30 +70,6 @@ def test_chest_radiograph(changes: dict[str, str], code: ReasonCode) -> None:
         assert found.skipped == ()
     else:
         assert [item.reason for item in found.skipped] == [found.reason]
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"protocol_name": "AP Spine"}, ReasonCode.NO_TRAINED_MODEL),
-        ({"protocol_name": "Left Femur"}, ReasonCode.NO_TRAINED_MODEL),
-        ({"protocol_name": "Bilateral hip"}, ReasonCode.NO_TRAINED_MODEL),
-        ({"performed_procedure_step_description": "LVA"}, ReasonCode.WRONG_BODY_PART),
-        ({"protocol_name": "Left Ortho Knee"}, ReasonCode.WRONG_BODY_PART),
-        ({"protocol_name": "Total Body"}, ReasonCode.WRONG_BODY_PART),
-        ({"series_description": "Whole_Body composition"}, ReasonCode.WRONG_BODY_PART),
-        ({"series_description": "TOTALBODY"}, ReasonCode.WRONG_BODY_PART),
-        ({"protocol_name": "Left Forearm"}, ReasonCode.WRONG_BODY_PART),
-        ({"protocol_name": "Lateral spine"}, ReasonCode.WRONG_BODY_PART),
-        ({"patient_species": "Felis catus"}, ReasonCode.NOT_HUMAN),
-    ],
-)
-@pytest.mark.parametrize("modality", ["BMD", "OT", "CR", "DX", "SC"])
-def test_dxa(changes: dict[str, str], code: ReasonCode, modality: str) -> None:
-    found = run("dxa", film(modality=modality, body_part_examined="", view_position="", **changes))
-    assert found.outcome is Outcome.REFUSED
-    assert found.reason is not None
-    assert found.reason.code is code
 
 
 def test_a_lateral_view_beside_a_frontal_one_is_skipped_not_the_study() -> None:
