@@ -97,9 +97,9 @@ def test_its_process_reaches_no_network() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_its_process_ends_when_its_parent_does(tmp_path: Path) -> None:
+def test_its_process_ends_when_its_parent_does() -> None:
     code = f"from {PROCESS} import end_with_parent; end_with_parent(); print('up', flush=True); import time; time.sleep(300)"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdin is not None
         assert process.stdout.readline() == b"up\n"
