@@ -22,9 +22,9 @@ def case(number: int, t_score: float, shape: tuple[int, int, int] = BOX.shape) -
     return Case(patient=f"made-{number}", hu=hu, label=who_label(t_score).class_index, t_score=t_score)
 
 
-def cases(t_scores: Sequence[float], first: int = 0) -> tuple[Case, ...]:
+def cases(t_scores: Sequence[float], first: int = 0, shape: tuple[int, int, int] = BOX.shape) -> tuple[Case, ...]:
     """One case for each T-score."""
-    return tuple(case(first + index, t_score) for index, t_score in enumerate(t_scores))
+    return tuple(case(first + index, t_score, shape) for index, t_score in enumerate(t_scores))
 
 
 def options(**changes: object) -> MedconvOptions:
