@@ -200,6 +200,9 @@ class CtWorkflow(Section):
     )
     height_loss_exclude: Annotated[float, Field(gt=0, lt=1)] = Field(0.25, description="Exclude a body above this height ratio loss.")
     height_loss_warn: Annotated[float, Field(gt=0, lt=1)] = 0.20
+    max_noise_hu: Annotated[float, Field(gt=0, le=100)] = Field(
+        5.0, description="Exclude a level whose median noise alone may move by more than this (90 % of errors are smaller)."
+    )
     max_slice_spacing_mm: Annotated[float, Field(gt=0)] = 5.0
     warn_slice_spacing_mm: Annotated[float, Field(gt=0)] = 3.0
     contrast_correction: bool = Field(False, description="Show a labelled corrected value beside the measured one.")

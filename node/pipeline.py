@@ -77,6 +77,7 @@ def ct_options(config: Config) -> CtOptions:
         high_specificity=Threshold(name="high specificity", hu=ct.high_specificity.hu, source=ct.high_specificity.source),
         fallback_levels=ct.fallback_levels,
         height_loss_exclude=ct.height_loss_exclude,
+        max_noise_hu=ct.max_noise_hu,
         height_loss_warn=ct.height_loss_warn,
         max_slice_spacing_mm=ct.max_slice_spacing_mm,
         warn_slice_spacing_mm=ct.warn_slice_spacing_mm,

@@ -58,6 +58,8 @@ class CtOptions:
         Levels that may carry the band, in this order, when L1 is in view and certain but excluded.
     height_loss_exclude, height_loss_warn
         Height ratio losses (0.25 is 25 %) above which a body is excluded or gets a warning.
+    max_noise_hu
+        A level whose median may err by more than this through noise alone (90 times in 100 it errs by less) is excluded.
     max_slice_spacing_mm, warn_slice_spacing_mm
         Slices further apart are refused, or get a warning.
     contrast_correction, kvp_correction
@@ -83,6 +85,7 @@ class CtOptions:
     fallback_levels: tuple[str, ...] = ("L2", "T12")
     height_loss_exclude: float = 0.25
     height_loss_warn: float = 0.20
+    max_noise_hu: float = 5.0
     max_slice_spacing_mm: float = 5.0
     warn_slice_spacing_mm: float = 3.0
     contrast_correction: bool = False

@@ -34,11 +34,9 @@ SIZE_RATIO = 0.3
 L5_POSTERIOR_RATIO = 26.3 / 30.3
 """A normal L5 is a wedge: posterior 26.3 +/- 1.9 mm, anterior 30.3 +/- 1.9 mm."""
 NO_ANCHOR = "No anchor in the image settles which vertebra this is."
-NOISE_HU = 5.0
-"""An error of the median by noise alone that a level must stay within, 90 times in 100.
-
-Not 95: the estimate takes some anatomy for noise, by up to half in quiet scans."""
 NORMAL_90 = 1.645
+"""Standard errors that 90 of 100 errors stay within. Not the usual 95: the estimate takes
+anatomy for noise, too, up to half in quiet scans."""
 NEIGHBOUR_REACH = 2
 """A neighbour that does not count is passed over once; further away no body is a neighbour."""
 
@@ -63,7 +61,7 @@ def assess(bodies: Sequence[BodyMeasurement], options: CtOptions) -> tuple[Verte
     sound = [reason is None for reason in reasons]
     reasons = [reason or _outlier(bodies, sound, index, options.roi) for index, reason in enumerate(reasons)]
     sound = [reason is None for reason in reasons]
-    reasons = [reason or _too_noisy(body, options.roi) for body, reason in zip(bodies, reasons, strict=True)]
+    reasons = [reason or _too_noisy(body, options) for body, reason in zip(bodies, reasons, strict=True)]
     findings: list[VertebraFinding] = []
     for index, (body, reason) in enumerate(zip(bodies, reasons, strict=True)):
         if _is_listed(body):
@@ -215,12 +213,13 @@ def _outlier(bodies: Sequence[BodyMeasurement], sound: Sequence[bool], index: in
     return None
 
 
-def _too_noisy(body: BodyMeasurement, kind: RoiKind) -> Reason | None:
+def _too_noisy(body: BodyMeasurement, options: CtOptions) -> Reason | None:
     """Why noise keeps a named body from counting; one without a certain name does not count anyway, and keeps that reason."""
-    margin_hu = NORMAL_90 * body.noise_hu.get(kind, 0.0)
-    if not body.vertebra.level_certain or margin_hu <= NOISE_HU:
+    margin_hu = NORMAL_90 * body.noise_hu.get(options.roi, 0.0)
+    if not body.vertebra.level_certain or margin_hu <= options.max_noise_hu:
         return None
-    text = f"Image noise alone may move the median by {margin_hu:.1f} HU (90 %; limit {NOISE_HU:.0f} HU): thicker slices would carry it."
+    limit = f"90 %; limit {options.max_noise_hu:g} HU"
+    text = f"Image noise alone may move the median by {margin_hu:.1f} HU ({limit}): thicker slices would carry it."
     return Reason(code=ReasonCode.TOO_NOISY, text=text)
 
 

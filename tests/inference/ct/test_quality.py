@@ -117,6 +117,15 @@ def test_two_crushed_bodies_do_not_excuse_each_other() -> None:
         assert judged(level, **crushed).used, level
 
 
+def test_the_limit_of_noise_is_the_sites() -> None:
+    noisy = [body("L2", noise_hu=4.0)]  # 1.645 x 4.0 = 6.6 HU
+    (strict,) = assess(noisy, OPTIONS)
+    (lenient,) = assess(noisy, dataclasses.replace(OPTIONS, max_noise_hu=7.0))
+    assert strict.excluded_because is not None
+    assert strict.excluded_because.code is ReasonCode.TOO_NOISY
+    assert lenient.excluded_because is None
+
+
 def test_noise_does_not_hide_why_a_body_has_no_name() -> None:
     (found,) = assess([body("L2", certain=False, noise_hu=9.0)], OPTIONS)
     assert found.excluded_because is not None
