@@ -145,15 +145,15 @@ def table(costs: Sequence[Cost], options: CostOptions) -> str:
         "| network | parameters (million) | GFLOP | latency (ms) | processor time (ms) | memory (MiB) |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    lines += [
-        f"| {one.network} | {one.parameters / 1e6:.2f} | {one.flops / 1e9:.2f} | {one.latency_ms:.0f} | {one.cpu_ms:.0f} | {one.memory_mib:.0f} |"
-        for one in costs
-    ]
+    for one in costs:
+        size = f"{one.parameters / 1e6:.2f} | {one.flops / 1e9:.2f}"
+        lines.append(f"| {one.network} | {size} | {one.latency_ms:.0f} | {one.cpu_ms:.0f} | {one.memory_mib:.0f} |")
     z, y, x = options.size
+    threads = f"{options.threads} CPU thread{'s' if options.threads > 1 else ''}"
     said = (
         f"One crop of {z} x {y} x {x} voxels, width {options.width:g}, float32. GFLOP: convolutions and matrix products of a forward pass, "
-        f"multiplication and addition counted as two. Latency and processor time: medians of {options.repeats} passes, {options.threads} "
-        f"CPU thread{'s' if options.threads > 1 else ''}; they differ where the machine did other work, too. Memory: growth of the process at its peak, weights and activations."
+        f"multiplication and addition counted as two. Latency and processor time: medians of {options.repeats} passes, {threads}; they differ "
+        "where the machine did other work, too. Memory: growth of the process at its peak, weights and activations."
     )
     return "\n".join([*lines, "", said]) + "\n"
 
