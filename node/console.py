@@ -44,10 +44,8 @@ def print_report(console: Console, report: Json) -> None:
         console.print(_vertebrae(report["vertebrae"]))
     if report["level_because"]:
         console.print(f"  levels: {escape(report['level_because'])}")
-    if report.get("second_reader"):  # absent from what an earlier version recorded
-        console.print(f"  second reader: {escape(_second_reader(report['second_reader']))}")
-    if report.get("density_class"):
-        console.print(f"  density class: {escape(density_class_line(report['density_class']))}")
+    for line in _other_readings(report):
+        console.print(f"  {escape(line)}")
     for notice in report["warnings"]:
         console.print(f"  [bold]warning[/] {notice['code']}: {escape(notice['text'])}")
     for item in report["skipped"]:
@@ -66,6 +64,23 @@ def outcome_line(report: Json) -> str:
     if summary.get("band") is None:
         return escape(report["outcome"])
     return escape(f"{summary['level']} {summary['attenuation_hu']:.0f} HU, {BAND_WORDS[summary['band']]} [{report['outcome']}]")
+
+
+def _other_readings(report: Json) -> list[str]:
+    """What stands beside the measurement; absent from what an earlier version recorded."""
+    lines = [f"second reader: {_second_reader(report['second_reader'])}"] if report.get("second_reader") else []
+    lines += [f"density class: {density_class_line(report['density_class'])}"] if report.get("density_class") else []
+    return lines + (dxa_lines(report["dxa"]) if report.get("dxa") else [])
+
+
+def dxa_lines(dxa: Json) -> list[str]:
+    """The image that shows the AP spine, and the densitometer's own values."""
+    lines = [f"image: {item['because']}" for item in dxa["images"] if item["used"]]
+    values = dxa["device_values"]
+    if values is None:
+        return [*lines, f"values of the densitometer: {dxa['device_because']}"]
+    told = f"{values['region'] or 'no region'}: BMD {values['bmd_g_cm2']} g/cm2, T-score {values['t_score']}, {values['who_category']}"
+    return [*lines, f"values of the densitometer, not of Osteon: {told} ({values['because']})"]
 
 
 def _vertebrae(vertebrae: list[Json]) -> Table:

@@ -17,6 +17,7 @@ from inference.findings import (
     SkippedFile,
     VertebraFinding,
 )
+from node.report_dxa import dxa_report
 from node.results.objects import ResultObject
 from node.routing import Decision
 
@@ -44,6 +45,8 @@ def study_report(findings: Findings, decision: Decision, objects: tuple[ResultOb
         "models": [_model(model) for model in findings.models],
         "second_reader": _agreement(findings.second_reader),
         "density_class": _density_class(findings.density_class),
+        "estimates": [],
+        "dxa": dxa_report(findings.dxa),
         "outputs": [
             {"kind": item.kind, "sop_class": item.sop_class_uid, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)}
             for item in objects

@@ -129,6 +129,8 @@ def headline(findings: Findings) -> Headline:
     if findings.reason is not None:
         title = "NO BAND REPORTED" if findings.vertebrae else "NOT MEASURED"
         return Headline(title=f"{title}: {findings.reason.code}", detail=ascii_text(findings.reason.text))
+    if findings.dxa is not None and findings.dxa.device_sentence is not None:
+        return Headline(title="VALUES OF THE DENSITOMETER", detail=ascii_text(f"{findings.dxa.device_sentence}."))
     summary = findings.summary
     if summary is None or summary.attenuation_hu is None or summary.band is None:
         return Headline(title="NO BAND REPORTED", detail="No level may carry a band.")

@@ -1,0 +1,37 @@
+"""A densitometry study in words: which image shows the AP spine, and whose the values are."""
+
+from inference.dxa.findings import DxaFindings
+from inference.findings import Findings
+from node.results.wording import ascii_text
+
+
+def dxa_lines(findings: Findings) -> list[str]:
+    """What the text says of a densitometry study beside its headline; empty for any other study."""
+    if findings.dxa is None:
+        return []
+    lines = [_image_line(findings.dxa), *_device_lines(findings.dxa)]
+    return [ascii_text(line) for line in lines]
+
+
+def _image_line(dxa: DxaFindings) -> str:
+    used = dxa.used
+    if used is None or used.roi is None:
+        return "No image of the study is used as an AP spine."
+    top, left, bottom, right = used.roi.box
+    certain = "levels certain" if used.roi.levels_certain else "levels not certain"
+    return f"{used.because} L1 to L4 in rows {top} to {bottom - 1}, columns {left} to {right - 1} ({certain}). Scale: {used.scale}."
+
+
+def _device_lines(dxa: DxaFindings) -> list[str]:
+    """The device's own values, level by level, with what the ISCD's rules leave out."""
+    if dxa.device is None or dxa.patient is None:
+        return [f"Values of the densitometer: none carried ({dxa.device_because})."]
+    lines = [
+        f"Values of the densitometer, not of Osteon ({dxa.device_because}): {dxa.device_sentence or 'no value of two levels or more'}."
+    ]
+    for level in dxa.patient.levels:
+        bmd = "BMD not stated" if level.bmd_g_cm2 is None else f"BMD {level.bmd_g_cm2:.3f} g/cm2"
+        score = "T-score not stated" if level.t_score is None else f"T-score {level.t_score:.1f}"
+        verdict = "used" if level.excluded_because is None else f"not used: {level.excluded_because.text}"
+        lines.append(f"{level.level} (device): {bmd}, {score}; {verdict}")
+    return [*lines, f"Patient level: {dxa.patient.because}."]
