@@ -176,10 +176,10 @@ def main() -> None:
     shares = " : ".join(map(str, given.train)), " : ".join(map(str, given.validation))
     print(
         f"{given.pool} simulated patients of the cohort spread (seed {POOL_SEED}), {len(prepared.cases)} cases ({len(prepared.skipped)} "
-        f"have an altered L1). Training part {shares[0]} (normal, osteopenia, osteoporosis), validation part {shares[1]}, test part {counts}. "
-        f"{len(seeds)} repeats with other parts and first weights. Crops of 32 x 32 x 32 voxels of 2 mm, width {given.width:g}, "
-        f"{given.epochs} epochs, from scratch, on the CPU. In percent, with 95 % bootstrap intervals over patients; counts of the repeats' "
-        "test parts pooled, AUC averaged.\n"
+        f"have an altered L1). Training part {shares[0]} (normal, osteopenia, osteoporosis), validation part {shares[1]}, test part "
+        f"{counts}. {len(seeds)} repeats with other parts and first weights. Crops of 32 x 32 x 32 voxels of 2 mm, width "
+        f"{given.width:g}, {given.epochs} epochs, from scratch, on the CPU. In percent, with 95 % bootstrap intervals over patients; "
+        "counts of the repeats' test parts pooled, AUC averaged.\n"
     )
     methods = {
         "plain CE": plain,

@@ -1,5 +1,6 @@
 """``osteon demo``: what a stranger runs first."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,12 +8,16 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from inference.bundles import shipped_names
+
 pytestmark = pytest.mark.acceptance
+
+CLASSIFIER = "medconv"
 
 
 def test_the_demo_delivers_every_result_and_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "node.cli", "demo", "--keep", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, env=None)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, env={**os.environ, "COLUMNS": "250"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NO_TRAINED_MODEL" in done.stdout
     files = [path for path in (tmp_path / "pacs" / "received").rglob("*") if path.suffix == ".dcm"]
@@ -27,3 +32,11 @@ def test_the_demo_delivers_every_result_and_says_so(tmp_path: Path) -> None:
     assert len(measured) + len(refused) == 5
     assert len(measured) >= 2
     assert list((tmp_path / "node" / "results").rglob("picture.png"))
+    predicted = [path for path in files if b"Predicted density class of L1" in path.read_bytes()]
+    if CLASSIFIER in shipped_names():
+        assert len(predicted) >= 4, "an SR and a text for two studies"
+        assert all(b"model trained on simulated patients" in path.read_bytes() for path in predicted)
+        assert f"{CLASSIFIER}, trained on simulated" in " ".join(done.stdout.split())
+    else:
+        assert predicted == []
+        assert "there is no bundle" in done.stdout

@@ -152,8 +152,8 @@ def table(costs: Sequence[Cost], options: CostOptions) -> str:
     threads = f"{options.threads} CPU thread{'s' if options.threads > 1 else ''}"
     said = (
         f"One crop of {z} x {y} x {x} voxels, width {options.width:g}, float32. GFLOP: convolutions and matrix products of a forward pass, "
-        f"multiplication and addition counted as two. Latency and processor time: medians of {options.repeats} passes, {threads}; they differ "
-        "where the machine did other work, too. Memory: growth of the process at its peak, weights and activations."
+        f"multiplication and addition counted as two. Latency and processor time: medians of {options.repeats} passes, {threads}; they "
+        "differ where the machine did other work, too. Memory: growth of the process at its peak, weights and activations."
     )
     return "\n".join([*lines, "", said]) + "\n"
 

@@ -67,7 +67,7 @@ def _segmentation(**changes: object) -> Segmentation:
     axis = np.eye(3)
     given = {"label": 3, "level": "L1", "level_certain": True, "whole": True, "centre_lps_mm": np.zeros(3)}
     body = VertebralBody(**(given | changes), cranial=axis[2], anterior=-axis[1], left=axis[0])  # type: ignore[arg-type]
-    model = ModelUsed(name="made", version="1", sha256=None, trained_on=None)
+    model = ModelUsed(name="made", version="1", sha256="0" * 64, trained_on="nothing")
     return Segmentation(bodies=bodies, vertebrae=(body,), canal_lps_mm=None, level_because="made up", notices=(), model=model)
 
 

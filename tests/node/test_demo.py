@@ -1,0 +1,59 @@
+"""The demo's configuration and table, without patients and without a network."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from inference.findings import Band, BandAgreement, CtSummary, DensityClass, RoiKind
+from node.demo import _demo_config, _print
+from node.ledger import Ledger
+from tests.node.ledger_steps import result, working
+from tests.node.results.example import CLASS_MODEL
+from tests.node.support import at
+
+pytestmark = pytest.mark.unit
+
+SUMMARY = CtSummary(level="L1", roi_kind=RoiKind.CORE, attenuation_hu=97.0, band=Band.LOW, thresholds=(), recommendation="Consider DXA.")
+CLASS = DensityClass(
+    level="L1",
+    probabilities={"normal": 0.1, "osteopenia": 0.2, "osteoporosis": 0.7},
+    predicted="osteoporosis",
+    agreement=BandAgreement.AGREES,
+    model=CLASS_MODEL,
+    because="made",
+)
+
+
+def printed(tmp_path: Path, density: DensityClass | None) -> str:
+    """The table after one measured study, as one line of words."""
+    with Ledger.open(f"sqlite:///{tmp_path / 'osteon.db'}", at(0)) as ledger:
+        claim = working(ledger)
+        run = result("1.2.3", "7.sr")
+        findings = replace(run.findings, summary=SUMMARY, density_class=density)
+        ledger.jobs.finish(claim.job_id, "w1", replace(run, findings=findings), at(110))
+        console = Console(record=True, width=260)
+        _print(console, ledger, tmp_path, kept=False)
+    return " ".join(console.export_text().split())
+
+
+def test_the_table_shows_class_agreement_and_what_the_model_learned_from(tmp_path: Path) -> None:
+    text = printed(tmp_path, CLASS)
+    assert "L1 97 HU, LOW: at or below the high-specificity threshold" in text
+    assert (
+        "osteoporosis, agrees with the band (normal 10 %, osteopenia 20 %, osteoporosis 70 %; medconv, trained on simulated patients)"
+        in text
+    )
+
+
+def test_the_table_says_why_there_is_no_class(tmp_path: Path) -> None:
+    none = DensityClass(level="L1", probabilities=None, predicted=None, agreement=None, model=None, because="there is no bundle 'medconv'")
+    assert "none: there is no bundle 'medconv'" in printed(tmp_path, none)
+
+
+def test_the_demo_allows_models_of_simulated_patients_and_keeps_to_loopback(tmp_path: Path) -> None:
+    config = _demo_config(tmp_path, 11113)
+    assert config.bundles.allow_simulated
+    assert {config.receiver.host, *(item.host for item in config.destinations)} == {"127.0.0.1"}
+    assert {route.on_refusal for route in config.routes} == {"text"}
