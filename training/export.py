@@ -144,6 +144,7 @@ _RANGES = {
     Normalisation.WINDOW_TO_ZERO_ONE: (0.0, 1.0),
     Normalisation.MIN_MAX: (0.0, 1.0),
     Normalisation.ZERO_MEAN_UNIT_SD: (-10.0, 10.0),
+    Normalisation.ZERO_ONE: (0.0, 1.0),
 }
 
 

@@ -19,6 +19,7 @@ _NORMALISATION = {
     "window_to_zero_one": "clipped to the window, then linearly to 0 .. 1",
     "min_max": "each image's own range to 0 .. 1",
     "zero_mean_unit_sd": "each image less its mean, divided by its standard deviation",
+    "zero_one": "0 .. 1 as the workflow crops it",
 }
 
 
@@ -94,6 +95,10 @@ def _network(metadata: BundleMetadata, network: NetworkDefinition, parameters: i
         shares = ", ".join(f"{name} {share:.4g}" for name, share in zip(osteon.classes, osteon.priors, strict=True))
         lines.append(
             f"- Priors: {shares}; logits adjusted with tau1 {_or_none(osteon.tau1)} in the loss, tau2 {_or_none(osteon.tau2)} post hoc"
+        )
+    if osteon.temperature is not None:
+        lines.append(
+            f"- Temperature {osteon.temperature:.3g}, chosen on validation cases; its calibrated probabilities are softmax(z / temperature)"
         )
     if osteon.paper is not None:
         lines.append(f"- After: {osteon.paper}")

@@ -16,7 +16,7 @@ from inference.bundles.errors import BundleError
 if TYPE_CHECKING:  # torch loads when a network is built
     from torch import nn
 
-ArchitectureName = Literal["unet", "segresnet", "resnet18", "resnet34", "resnet50", "densenet121"]
+ArchitectureName = Literal["unet", "segresnet", "resnet18", "resnet34", "resnet50", "densenet121", "cnn21"]
 
 MAX_NUMBER = 65_536
 MAX_ITEMS = 32
@@ -59,6 +59,9 @@ _RESNET = (
 _DENSENET = "spatial_dims in_channels out_channels init_features growth_rate block_config bn_size act norm dropout_prob"
 
 
+_CNN21 = "spatial_dims in_channels classes width"
+
+
 def _listed(factory: str, arguments: str, inputs: str = "in_channels", outputs: str = "out_channels") -> Architecture:
     return Architecture(module=_NETS, factory=factory, arguments=frozenset(arguments.split()), inputs=inputs, outputs=outputs)
 
@@ -71,6 +74,9 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "resnet34": _listed("resnet34", _RESNET, "n_input_channels", "num_classes"),
         "resnet50": _listed("resnet50", _RESNET, "n_input_channels", "num_classes"),
         "densenet121": _listed("DenseNet121", _DENSENET),
+        "cnn21": Architecture(
+            module="inference.dxa.network", factory="Cnn21", arguments=frozenset(_CNN21.split()), inputs="in_channels", outputs="classes"
+        ),
     }
 )
 

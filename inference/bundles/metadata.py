@@ -56,6 +56,8 @@ class Normalisation(StrEnum):
     """Each image's own range to 0 .. 1."""
     ZERO_MEAN_UNIT_SD = "zero_mean_unit_sd"
     """Each image less its mean, divided by its standard deviation."""
+    ZERO_ONE = "zero_one"
+    """The image is 0 .. 1 as the workflow crops it (:mod:`inference.dxa.crop`); nothing is done to it."""
 
 
 class NetworkInput(Closed):
@@ -160,6 +162,8 @@ class OsteonMetadata(Closed):
         Output channels in order (segmentation, classification); ``targets`` those of a regression, each with its unit in the name.
     priors
         Share of each class in the training data, for logit adjustment (Menon et al. 2021): ``tau1`` in the loss, ``tau2`` post hoc.
+    temperature
+        Of a classification's calibrated probabilities, ``softmax(logits / temperature)``; chosen on validation cases. None: not calibrated.
     crop
         For a network that is given one vertebra.
     """
@@ -177,6 +181,7 @@ class OsteonMetadata(Closed):
     priors: tuple[Positive, ...] | None = None
     tau1: Annotated[float, Field(ge=0)] | None = None
     tau2: Annotated[float, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(gt=0, le=100)] | None = None
     trained_on: TrainedOn
     training: TrainingSummary
     metrics: tuple[Metric, ...] = ()
@@ -199,6 +204,8 @@ class OsteonMetadata(Closed):
                 raise ValueError(f"the priors sum to {sum(self.priors):.6g}, not to 1")
         if (self.tau1 is not None or self.tau2 is not None) and self.priors is None:
             raise ValueError("tau1 and tau2 adjust logits by the priors; there are none")
+        if self.temperature is not None and self.kind is not Kind.CLASSIFICATION:
+            raise ValueError(f"a temperature calibrates a classification, not a {self.kind}")
         if self.kind is Kind.SEGMENTATION and self.input.modality == "CT" and not (self.input.spacing_mm and self.input.orientation):
             raise ValueError("a segmentation of CT needs spacing_mm and orientation")
         return self

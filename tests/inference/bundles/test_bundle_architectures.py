@@ -15,6 +15,7 @@ from training.export import export_bundle
 pytestmark = pytest.mark.unit
 
 PLANE = NetworkInput(modality="DX", normalisation=Normalisation.MIN_MAX, patch_size=(32, 32))
+SPINE = NetworkInput(modality="BMD", normalisation=Normalisation.ZERO_ONE, patch_size=(150, 150))
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {
         "spatial_dims": 2,
@@ -29,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet34": {"spatial_dims": 2, "n_input_channels": 1, "num_classes": 3, "widen_factor": 0.125},
     "resnet50": {"spatial_dims": 2, "n_input_channels": 1, "num_classes": 3, "widen_factor": 0.125},
     "densenet121": {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "init_features": 4, "growth_rate": 2, "block_config": [1, 1]},
+    "cnn21": {"spatial_dims": 2, "in_channels": 1, "classes": 3, "width": 0.0625},
 }
 
 
@@ -36,13 +38,14 @@ SMALL: dict[str, dict[str, Any]] = {
 def test_each_architecture_goes_through_a_bundle_unchanged(name: str, tmp_path: Path) -> None:
     network = NetworkDefinition(architecture=name, arguments=SMALL[name])
     model = network.build().eval()
-    about = metadata(architecture=name, input=PLANE, kind=Kind.CLASSIFICATION)
+    given = SPINE if name == "cnn21" else PLANE
+    about = metadata(architecture=name, input=given, kind=Kind.CLASSIFICATION)
     bundle = export_bundle(model, about, network, PUBLICATION, tmp_path / name)
     loaded = load_network(bundle)
-    given, found = model.state_dict(), loaded.state_dict()
-    assert given.keys() == found.keys()
-    assert all(torch.equal(given[key], found[key]) and given[key].dtype == found[key].dtype for key in given)
-    image = torch.rand(2, 1, 32, 32)
+    trained, found = model.state_dict(), loaded.state_dict()
+    assert trained.keys() == found.keys()
+    assert all(torch.equal(trained[key], found[key]) and trained[key].dtype == found[key].dtype for key in trained)
+    image = torch.rand(2, 1, *given.patch_size)
     with torch.inference_mode():
         assert torch.equal(loaded(image), model(image))
 

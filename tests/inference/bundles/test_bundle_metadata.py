@@ -14,7 +14,7 @@ CLASSES = {"kind": Kind.CLASSIFICATION, "classes": ("normal", "osteopenia", "ost
 
 
 def test_a_classifier_carries_its_priors_and_temperatures() -> None:
-    made = metadata(**CLASSES, priors=(0.5, 0.4, 0.1), tau1=1.0, tau2=0.5)
+    made = metadata(**CLASSES, priors=(0.5, 0.4, 0.1), tau1=1.0, tau2=0.5, temperature=1.3)
     assert OsteonMetadata.model_validate_json(made.model_dump_json()) == made
 
 
@@ -25,6 +25,8 @@ def test_a_classifier_carries_its_priors_and_temperatures() -> None:
         ({**CLASSES, "priors": (0.5, 0.4, 0.2)}, "the priors sum to 1.1, not to 1"),
         ({**CLASSES, "priors": (1.0, 0.0, 0.0)}, "greater than 0"),
         ({**CLASSES, "tau2": 0.5}, "tau1 and tau2 adjust logits by the priors; there are none"),
+        ({"temperature": 1.3}, "a temperature calibrates a classification, not a segmentation"),
+        ({**CLASSES, "temperature": 0.0}, "greater than 0"),
         ({"kind": Kind.CLASSIFICATION, "classes": ()}, "a classification names its classes"),
         ({"kind": Kind.REGRESSION}, "a regression names its targets, and has no classes"),
         ({"kind": Kind.REGRESSION, "classes": (), "targets": ("t_score", "t_score")}, "name one output twice"),
