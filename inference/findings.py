@@ -237,29 +237,32 @@ class CtSummary:
     corrections: tuple[Correction, ...] = ()
 
 
-class BandAgreement(StrEnum):
-    """How far the class that a model predicts lies from the band of the measured attenuation: low beside osteoporosis, and so on."""
+class ClassAgreement(StrEnum):
+    """How far the class that a model predicts lies from what stands beside it.
+
+    In CT that is the band of the measured attenuation (low beside osteoporosis, and so on), in DXA the class of the device's T-score.
+    """
 
     AGREES = "agrees"
     ONE_STEP_APART = "one_step_apart"
     CONTRADICTS = "contradicts"
-    """Low beside normal, or above both thresholds beside osteoporosis."""
+    """Normal beside osteoporosis, one way or the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DensityClass:
-    """What a model predicts of the DXA class at one level: a quantity of its own beside the attenuation, which it never changes.
+    """What a model predicts of the DXA class: a quantity of its own beside the attenuation or the device's values, which it never changes.
 
     Attributes
     ----------
     level
-        The level that the model read, or was to read.
+        The level, or the levels (``L1-L4``), that the model read or was to read.
     probabilities
-        By class, from normal to osteoporosis, summing to 1; None where no model gave any.
+        By class, from normal to osteoporosis, summing to 1; None where no model gave any. A class that the model does not know is absent.
     predicted
         The most probable class; None without probabilities.
     agreement
-        Of that class with the band; None without probabilities.
+        Of that class with the band, or with the device's T-score; None without probabilities or without anything to compare with.
     model
         What gave the probabilities; None without them.
     because
@@ -269,13 +272,15 @@ class DensityClass:
     level: str
     probabilities: Mapping[str, float] | None
     predicted: str | None
-    agreement: BandAgreement | None
+    agreement: ClassAgreement | None
     model: ModelUsed | None
     because: str
 
     def __post_init__(self) -> None:
-        if len({item is None for item in (self.probabilities, self.predicted, self.agreement, self.model)}) != 1:
-            raise ValueError("probabilities, class, agreement and model are known together or not at all")
+        if len({item is None for item in (self.probabilities, self.predicted, self.model)}) != 1:
+            raise ValueError("probabilities, class and model are known together or not at all")
+        if self.agreement is not None and self.predicted is None:
+            raise ValueError("only a predicted class can agree with anything")
 
     @property
     def percentages(self) -> Mapping[str, int]:
@@ -350,7 +355,7 @@ class Findings:
 
     ``reason`` is set exactly when ``outcome`` is ``refused``. A refused study may still list vertebrae (measured, but no level may
     carry a band). The first of ``models`` made the masks that were measured; a second reader, if there was one, follows and is described by
-    ``second_reader``; then what predicted ``density_class``, which is None where no classifier is configured or nothing was measured.
+    ``second_reader``; then what predicted ``density_class``, which is None where no classifier is configured or there was nothing to read.
     """
 
     study_instance_uid: str

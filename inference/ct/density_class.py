@@ -5,40 +5,36 @@ its scores are adjusted for the rarity of classes in its training (:mod:`inferen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adjustment import adjusted_probabilities, softmax
-from inference.bundles import Bundle, BundleError, BundleNotAllowedError, BundleNotFoundError, BundleNotPinnedError, Kind, load_network
+from inference.bundles import Bundle, BundleError, Kind
 from inference.bundles.metadata import Normalisation
+from inference.classifier import (
+    CLASSES,
+    Classified,
+    agreement_by_steps,
+    attempted,
+    check_bundle,
+    class_probabilities,
+    network_scores,
+    no_class,
+)
 from inference.ct.crop import CropMask, crop_around
 from inference.ct.options import CtOptions
 from inference.ct.segmentation.base import Segmentation
 from inference.ct.summary import LEVEL_OF_THRESHOLDS, Verdict, round_hu
-from inference.errors import OsteonError, PermanentError, WarningCode
-from inference.findings import Band, BandAgreement, DensityClass, Notice, VertebraFinding
+from inference.errors import WarningCode
+from inference.findings import Band, ClassAgreement, DensityClass, Notice, VertebraFinding
 from inference.volume import Volume
 from inference.windows import HuWindow
 
-CLASSES = ("normal", "osteopenia", "osteoporosis")
-"""The WHO's three classes of bone density, densest first; a classifier knows these and no other."""
 LEVEL = LEVEL_OF_THRESHOLDS
 """A classifier reads the level that the band belongs to."""
 ORIENTATION = "SPL"
-FAILURES = (OsteonError, ImportError, OSError, RuntimeError, MemoryError)
-"""What a network may fail with (torch out of memory is a RuntimeError). It costs the prediction and a warning, never the measurement."""
-_STEPS = {Band.LOW: 2, Band.INTERMEDIATE: 1, Band.ABOVE: 0}
-"""The place among :data:`CLASSES` of the class that a band stands beside."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Classified:
-    """What is said of the density class, and the warning that belongs to it. ``density`` is None where no classifier is configured."""
-
-    density: DensityClass | None = None
-    warnings: tuple[Notice, ...] = ()
+_BESIDE = {Band.LOW: "osteoporosis", Band.INTERMEDIATE: "osteopenia", Band.ABOVE: "normal"}
+"""The class that stands beside a band."""
 
 
 def classify_study(
@@ -59,27 +55,23 @@ def classify_study(
         Without probabilities, and with the reason, in every other case; a bundle that is damaged or fails adds a warning. Never raises for
         a bundle: the attenuation stands without it.
     """
-    if options.classifier is None:
+    name = options.classifier
+    if name is None:
         return Classified()
-    try:
-        bundle = options.bundles.open(options.classifier)
+
+    def attempt() -> Classified:
+        bundle = options.bundles.open(name)
         check_classifier(bundle)
         label, why_not = _readable(vertebrae)
         if label is None or verdict.summary.band is None:
             return Classified(density=_none(why_not or "no band is reported"))
         mask = _mask(segmentation, label, bundle)
         if mask is None or not mask.any():
-            return Classified(
-                density=_none(f"{bundle.name} reads whole vertebrae, the segmentation {segmentation.model.name} has bodies alone")
-            )
-        probabilities = classify_body(volume, mask, bundle)
-    except BundleNotPinnedError as error:
-        return _failed(error)
-    except (BundleNotFoundError, BundleNotAllowedError) as error:
-        return Classified(density=_none(error.text))
-    except FAILURES as error:
-        return _failed(error)
-    return _judged(probabilities, bundle, verdict)
+            why_not = f"{bundle.name} reads whole vertebrae, the segmentation {segmentation.model.name} has bodies alone"
+            return Classified(density=_none(why_not))
+        return _judged(classify_body(volume, mask, bundle), bundle, verdict)
+
+    return attempted(LEVEL, "the attenuation stands without it", attempt)
 
 
 def check_classifier(bundle: Bundle) -> None:
@@ -104,9 +96,7 @@ def check_classifier(bundle: Bundle) -> None:
         ("crop", None, osteon.crop is not None),
         ("level of the crop", osteon.crop and osteon.crop.level, osteon.crop is None or osteon.crop.level in (None, LEVEL)),
     )
-    for what, found, fits in wanted:
-        if not fits:
-            raise BundleError(f"the bundle {bundle.name} is no density classifier for CT: its {what} is {found or 'missing'}")
+    check_bundle(bundle, "density classifier for CT", wanted)
 
 
 def classify_body(volume: Volume, mask: NDArray[np.bool_], bundle: Bundle) -> Mapping[str, float]:
@@ -128,18 +118,7 @@ def classify_body(volume: Volume, mask: NDArray[np.bool_], bundle: Bundle) -> Ma
     ValueError
         The mask is empty.
     """
-    import torch
-
-    osteon = bundle.metadata.osteon
-    network = load_network(bundle)
-    given = torch.from_numpy(network_input(volume, mask, bundle))[None, None]  # (1, 1, Z, Y, X)
-    with torch.inference_mode():
-        logits = network(given)[0].numpy()  # (classes,)
-    if not np.all(np.isfinite(logits)):
-        raise PermanentError(f"{bundle.name} gives scores that are no numbers: {logits.tolist()}")
-    shares = softmax(logits) if osteon.priors is None else adjusted_probabilities(logits, osteon.priors, osteon.tau2 or 0.0)
-    found = dict(zip(osteon.classes, shares.tolist(), strict=True))
-    return {name: found[name] for name in CLASSES}
+    return class_probabilities(network_scores(network_input(volume, mask, bundle)[None], bundle), bundle)
 
 
 def network_input(volume: Volume, mask: NDArray[np.bool_], bundle: Bundle) -> NDArray[np.float32]:
@@ -164,10 +143,9 @@ def network_input(volume: Volume, mask: NDArray[np.bool_], bundle: Bundle) -> ND
     return scaled * 2 - 1 if given.normalisation is Normalisation.WINDOW_TO_MINUS_ONE_ONE else scaled
 
 
-def agreement_of(predicted: str, band: Band) -> BandAgreement:
+def agreement_of(predicted: str, band: Band) -> ClassAgreement:
     """How far a class lies from a band: low stands beside osteoporosis, intermediate beside osteopenia, above both beside normal."""
-    steps = abs(CLASSES.index(predicted) - _STEPS[band])
-    return (BandAgreement.AGREES, BandAgreement.ONE_STEP_APART, BandAgreement.CONTRADICTS)[steps]
+    return agreement_by_steps(predicted, _BESIDE[band])
 
 
 def _readable(vertebrae: Sequence[VertebraFinding]) -> tuple[int | None, str]:
@@ -199,7 +177,7 @@ def _judged(probabilities: Mapping[str, float], bundle: Bundle, verdict: Verdict
     density = DensityClass(
         level=LEVEL, probabilities=probabilities, predicted=predicted, agreement=agreement, model=model, because=_basis(bundle)
     )
-    if agreement is not BandAgreement.CONTRADICTS:
+    if agreement is not ClassAgreement.CONTRADICTS:
         return Classified(density=density)
     measured = f"{round_hu(measured_hu)} HU ({'low' if band is Band.LOW else 'above both thresholds'})"
     text = (
@@ -218,12 +196,4 @@ def _basis(bundle: Bundle) -> str:
 
 
 def _none(because: str) -> DensityClass:
-    return DensityClass(level=LEVEL, probabilities=None, predicted=None, agreement=None, model=None, because=because)
-
-
-def _failed(error: Exception) -> Classified:
-    """No probabilities, and a warning that they were asked for."""
-    told = " ".join(str(error).split())
-    because = told if isinstance(error, OsteonError) and told else f"{type(error).__name__}: {told}".rstrip(": ")
-    text = f"The density classifier gave no answer ({because}); the attenuation stands without it."
-    return Classified(density=_none(because), warnings=(Notice(code=WarningCode.CLASSIFIER_FAILED, text=text),))
+    return no_class(LEVEL, because)

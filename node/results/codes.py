@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from inference.ct.levels import LEVELS
-from inference.findings import Band, BandAgreement, RoiKind
+from inference.findings import Band, ClassAgreement, RoiKind
 from node.results.uids import derived_uid
 
 PRIVATE_SCHEME: Final = "99OSTEON"
@@ -74,10 +74,10 @@ CLASS_PROBABILITY: Final[dict[str, Code]] = {
     "osteoporosis": _private("dcp-osteoporosis", "Probability of class osteoporosis, predicted by a model"),
 }
 CLASS_AGREEMENT: Final = _private("dc-agreement", "Predicted class against the band of the attenuation")
-AGREEMENT: Final[dict[BandAgreement, Code]] = {
-    BandAgreement.AGREES: _private("dc-agrees", "Agrees"),
-    BandAgreement.ONE_STEP_APART: _private("dc-one-step", "One step apart"),
-    BandAgreement.CONTRADICTS: _private("dc-contradicts", "Contradicts"),
+AGREEMENT: Final[dict[ClassAgreement, Code]] = {
+    ClassAgreement.AGREES: _private("dc-agrees", "Agrees"),
+    ClassAgreement.ONE_STEP_APART: _private("dc-one-step", "One step apart"),
+    ClassAgreement.CONTRADICTS: _private("dc-contradicts", "Contradicts"),
 }
 VOXEL_COUNT: Final = _private("voxels", "Number of voxels")
 HEIGHT_ANTERIOR: Final = _private("height-ant", "Anterior height of vertebral body")

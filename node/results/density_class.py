@@ -6,13 +6,13 @@ Probabilities are written in whole per cent, and never without what their model 
 from typing import Final
 
 from inference.errors import WarningCode
-from inference.findings import Band, BandAgreement, DensityClass, Findings, ModelUsed
+from inference.findings import Band, ClassAgreement, DensityClass, Findings, ModelUsed
 from node.results import wording
 
 _AGREEMENT: Final = {
-    BandAgreement.AGREES: "Agrees with the measured attenuation",
-    BandAgreement.ONE_STEP_APART: "One step apart from the measured attenuation",
-    BandAgreement.CONTRADICTS: "CONTRADICTS the measured attenuation",
+    ClassAgreement.AGREES: "Agrees with the measured attenuation",
+    ClassAgreement.ONE_STEP_APART: "One step apart from the measured attenuation",
+    ClassAgreement.CONTRADICTS: "CONTRADICTS the measured attenuation",
 }
 _BAND: Final = {Band.LOW: "low", Band.INTERMEDIATE: "between the thresholds", Band.ABOVE: "above both thresholds"}
 

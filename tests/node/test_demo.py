@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from inference.findings import Band, BandAgreement, CtSummary, DensityClass, RoiKind
+from inference.findings import Band, ClassAgreement, CtSummary, DensityClass, RoiKind
 from node.demo import _demo_config, _print
 from node.ledger import Ledger
 from tests.node.ledger_steps import result, working
@@ -20,7 +20,7 @@ CLASS = DensityClass(
     level="L1",
     probabilities={"normal": 0.1, "osteopenia": 0.2, "osteoporosis": 0.7},
     predicted="osteoporosis",
-    agreement=BandAgreement.AGREES,
+    agreement=ClassAgreement.AGREES,
     model=CLASS_MODEL,
     because="made",
 )

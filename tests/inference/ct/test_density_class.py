@@ -10,20 +10,21 @@ import numpy as np
 import pytest
 import torch
 
+from inference import classifier
 from inference.bundles import Bundle, BundleError, BundleSource, Crop, Kind, Normalisation, TrainedOn
 from inference.bundles.layout import WEIGHTS
 from inference.bundles.network import read_network
-from inference.ct import density_class
+from inference.classifier import CLASSES, Classified
 from inference.ct.contrast import ContrastPhase
 from inference.ct.crop import OUTSIDE_HU, crop_around
-from inference.ct.density_class import CLASSES, Classified, agreement_of, check_classifier, classify_body, classify_study, network_input
+from inference.ct.density_class import agreement_of, check_classifier, classify_body, classify_study, network_input
 from inference.ct.measure import measure_bodies
 from inference.ct.options import CtOptions
 from inference.ct.quality import assess
 from inference.ct.segmentation.base import Segmentation
 from inference.ct.summary import summarise
 from inference.errors import ReasonCode, WarningCode
-from inference.findings import Band, BandAgreement, DensityClass
+from inference.findings import Band, ClassAgreement, DensityClass
 from inference.volume import Volume
 from tests.inference.ct.made_classifier import PRIORS, SIZE, classifier_input, write_classifier
 from tests.inference.ct.phantom import MODEL, spine
@@ -122,7 +123,7 @@ def test_scores_that_are_no_numbers_are_no_prediction(
     made: tuple[Volume, Segmentation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_classifier(tmp_path / "medconv")
-    monkeypatch.setattr(density_class, "load_network", lambda _: lambda given: torch.full((len(given), 3), torch.nan))
+    monkeypatch.setattr(classifier, "load_network", lambda _: lambda given: torch.full((len(given), 3), torch.nan))
     found = classified(made, tmp_path)
     assert found.density is not None
     assert found.density.probabilities is None
@@ -133,18 +134,18 @@ def test_scores_that_are_no_numbers_are_no_prediction(
 @pytest.mark.parametrize(
     ("predicted", "band", "agreement"),
     [
-        ("osteoporosis", Band.LOW, BandAgreement.AGREES),
-        ("osteopenia", Band.LOW, BandAgreement.ONE_STEP_APART),
-        ("normal", Band.LOW, BandAgreement.CONTRADICTS),
-        ("osteoporosis", Band.INTERMEDIATE, BandAgreement.ONE_STEP_APART),
-        ("osteopenia", Band.INTERMEDIATE, BandAgreement.AGREES),
-        ("normal", Band.INTERMEDIATE, BandAgreement.ONE_STEP_APART),
-        ("osteoporosis", Band.ABOVE, BandAgreement.CONTRADICTS),
-        ("osteopenia", Band.ABOVE, BandAgreement.ONE_STEP_APART),
-        ("normal", Band.ABOVE, BandAgreement.AGREES),
+        ("osteoporosis", Band.LOW, ClassAgreement.AGREES),
+        ("osteopenia", Band.LOW, ClassAgreement.ONE_STEP_APART),
+        ("normal", Band.LOW, ClassAgreement.CONTRADICTS),
+        ("osteoporosis", Band.INTERMEDIATE, ClassAgreement.ONE_STEP_APART),
+        ("osteopenia", Band.INTERMEDIATE, ClassAgreement.AGREES),
+        ("normal", Band.INTERMEDIATE, ClassAgreement.ONE_STEP_APART),
+        ("osteoporosis", Band.ABOVE, ClassAgreement.CONTRADICTS),
+        ("osteopenia", Band.ABOVE, ClassAgreement.ONE_STEP_APART),
+        ("normal", Band.ABOVE, ClassAgreement.AGREES),
     ],
 )
-def test_class_and_band_agree_step_by_step(predicted: str, band: Band, agreement: BandAgreement) -> None:
+def test_class_and_band_agree_step_by_step(predicted: str, band: Band, agreement: ClassAgreement) -> None:
     assert agreement_of(predicted, band) is agreement
 
 
@@ -154,7 +155,7 @@ def test_a_prediction_names_level_class_model_and_basis(made: tuple[Volume, Segm
     assert found.warnings == ()
     assert found.density is not None
     assert found.density.probabilities == pytest.approx(dict(zip(CLASSES, (0.0900306, 0.6652410, 0.2447285), strict=True)))
-    assert (found.density.level, found.density.predicted, found.density.agreement) == ("L1", "osteopenia", BandAgreement.AGREES)
+    assert (found.density.level, found.density.predicted, found.density.agreement) == ("L1", "osteopenia", ClassAgreement.AGREES)
     assert found.density.model == bundle.model_used
     assert found.density.because == "read from the body of L1 and 2 mm around it, in a box of 48 x 48 x 48 mm"
     assert dict(found.density.percentages) == {"normal": 9, "osteopenia": 67, "osteoporosis": 24}
@@ -165,7 +166,7 @@ def test_a_contradiction_is_a_warning_that_names_both(tmp_path: Path) -> None:
     write_classifier(tmp_path / "medconv", (3.0, 0.0, 0.0))
     found = classified(low, tmp_path)
     assert found.density is not None
-    assert found.density.agreement is BandAgreement.CONTRADICTS
+    assert found.density.agreement is ClassAgreement.CONTRADICTS
     assert [notice.code for notice in found.warnings] == [WarningCode.CLASS_CONTRADICTS_BAND]
     assert found.warnings[0].text == (
         "The model medconv (trained on simulated patients) predicts normal at L1, where 90 HU (low) were measured: "
@@ -224,7 +225,7 @@ def test_a_network_that_fails_costs_a_warning(
         raise error
 
     write_classifier(tmp_path / "medconv")
-    monkeypatch.setattr(density_class, "load_network", fail)
+    monkeypatch.setattr(classifier, "load_network", fail)
     found = classified(made, tmp_path)
     assert [notice.code for notice in found.warnings] == [WarningCode.CLASSIFIER_FAILED]
     assert type(error).__name__ in found.warnings[0].text
@@ -294,7 +295,7 @@ def test_percentages_are_whole_and_sum_to_a_hundred(shares: tuple[float, ...], p
         level="L1",
         probabilities=dict(zip(CLASSES, shares, strict=True)),
         predicted="normal",
-        agreement=BandAgreement.AGREES,
+        agreement=ClassAgreement.AGREES,
         model=MODEL,
         because="made",
     )

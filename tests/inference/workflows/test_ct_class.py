@@ -11,7 +11,7 @@ from inference.ct.options import CtOptions
 from inference.ct.segmentation.base import Segmentation, Segmenter
 from inference.ct.segmentation.both import BothSegmenter
 from inference.errors import WarningCode
-from inference.findings import Band, BandAgreement, Findings, Outcome
+from inference.findings import Band, ClassAgreement, Findings, Outcome
 from inference.reading import find_files, read_headers
 from inference.workflows import WorkflowOptions, ct, run_workflow
 from tests.inference.ct.made_classifier import write_classifier
@@ -71,7 +71,7 @@ def test_a_class_stands_beside_the_band(monkeypatch: pytest.MonkeyPatch, study: 
     assert_measured(found)
     assert found.outcome is Outcome.RESULT
     assert found.density_class is not None
-    assert (found.density_class.predicted, found.density_class.agreement) == ("osteoporosis", BandAgreement.AGREES)
+    assert (found.density_class.predicted, found.density_class.agreement) == ("osteoporosis", ClassAgreement.AGREES)
     assert found.models == (MODEL, SECOND_MODEL, bundle.model_used), "what measured comes first"
     assert 0 < found.timings_s["classification"] < found.timings_s["total"]
 

@@ -14,8 +14,8 @@ from inference.findings import (
     Agreement,
     Attenuation,
     Band,
-    BandAgreement,
     BodyHeights,
+    ClassAgreement,
     CtImages,
     CtSummary,
     DensityClass,
@@ -258,13 +258,13 @@ def with_density_class(findings: Findings, *, predicted: str = "osteoporosis", t
     others = sorted(shares, key=lambda name: name == predicted)
     probabilities = {name: sorted(shares.values())[others.index(name)] for name in shares}
     model = replace(CLASS_MODEL, trained_on=trained_on)
-    agreement = {"osteoporosis": BandAgreement.AGREES, "osteopenia": BandAgreement.ONE_STEP_APART, "normal": BandAgreement.CONTRADICTS}[
+    agreement = {"osteoporosis": ClassAgreement.AGREES, "osteopenia": ClassAgreement.ONE_STEP_APART, "normal": ClassAgreement.CONTRADICTS}[
         predicted
     ]
     warning = Notice(code=WarningCode.CLASS_CONTRADICTS_BAND, text=f"The model medconv (trained on {trained_on}) predicts normal at L1.")
     return replace(
         findings,
-        warnings=(*findings.warnings, *((warning,) if agreement is BandAgreement.CONTRADICTS else ())),
+        warnings=(*findings.warnings, *((warning,) if agreement is ClassAgreement.CONTRADICTS else ())),
         models=(*findings.models, model),
         density_class=DensityClass(
             level="L1",
