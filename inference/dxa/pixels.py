@@ -7,22 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.pixels.processing import apply_color_lut, convert_color_space
 
 from inference.errors import ReasonCode, Refusal
-from inference.pixels import PIXEL_KEYWORDS, read_with_pixels, stored_pixels
+from inference.pixels import read_with_pixels, stored_pixels
+from inference.radiograph_pixels import COLOUR_DIFFERENCE, KEYWORDS, GreyArray, Mask, colour_grey
 from inference.tolerant import READ_ERRORS, integer_of, number_of, text_of, tolerant
 
-_PALETTE = tuple(
-    f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")
-) + tuple(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))
-KEYWORDS = (*PIXEL_KEYWORDS, *_PALETTE, "WindowCenter", "WindowWidth")
-
-COLOUR_DIFFERENCE = 24 / 255
-"""Samples of a pixel further apart than this are a colour: no densitometer measures one. Lossy compression stays below."""
-
-GreyArray = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+__all__ = ["COLOUR_DIFFERENCE", "KEYWORDS", "DxaPixels", "GreyArray", "Mask", "grey_of", "read_pixels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +76,7 @@ def grey_of(dataset: Dataset, name: str) -> DxaPixels:
                 grey, relative = _monochrome(stored, dataset)
                 coloured = np.zeros(grey.shape, dtype=np.bool_)
             else:
-                (grey, coloured), relative = _colour(stored, kind, dataset, name), False
+                (grey, coloured), relative = colour_grey(stored, kind, dataset, name), False
         except READ_ERRORS as error:
             raise Refusal(ReasonCode.UNREADABLE_PIXELS, f"The {kind} pixels of {name} cannot be turned into grey: {error}.") from error
     if kind == "MONOCHROME1":
@@ -109,21 +100,6 @@ def _monochrome(stored: NDArray[Any], dataset: Dataset) -> tuple[GreyArray, bool
         return np.asarray(np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1), dtype=np.float32), False
     low, high = float(values.min()), float(values.max())
     return np.asarray((values - low) / max(high - low, 1e-9), dtype=np.float32), True
-
-
-def _colour(stored: NDArray[Any], kind: str, dataset: Dataset, name: str) -> tuple[GreyArray, Mask]:
-    if kind == "PALETTE COLOR":
-        looked_up = apply_color_lut(stored, dataset)
-        rgb = looked_up / float(np.iinfo(looked_up.dtype).max)
-    elif kind in ("RGB", "YBR_ICT", "YBR_RCT"):  # the decoders undo the last two
-        rgb = stored / float(2 ** (integer_of(dataset, "BitsStored") or 8) - 1)
-    elif kind in ("YBR_FULL", "YBR_FULL_422"):
-        rgb = convert_color_space(stored, kind, "RGB") / 255.0
-    else:
-        raise Refusal(ReasonCode.UNREADABLE_PIXELS, f"{name} has the photometric interpretation {kind!r}, which is not read here.")
-    rgb = rgb[..., :3]
-    coloured = (rgb.max(axis=-1) - rgb.min(axis=-1)) > COLOUR_DIFFERENCE
-    return np.asarray(np.clip(rgb.mean(axis=-1), 0, 1), dtype=np.float32), coloured
 
 
 def _first(dataset: Dataset, keyword: str) -> float | None:
