@@ -16,7 +16,9 @@ from inference.bundles.errors import BundleError
 if TYPE_CHECKING:  # torch loads when a network is built
     from torch import nn
 
-ArchitectureName = Literal["unet", "segresnet", "resnet18", "resnet34", "resnet50", "densenet121", "cnn21"]
+ArchitectureName = Literal[
+    "unet", "segresnet", "resnet18", "resnet34", "resnet50", "densenet121", "cnn21", "density_ensemble", "landmark_graph"
+]
 
 MAX_NUMBER = 65_536
 MAX_ITEMS = 32
@@ -60,10 +62,17 @@ _DENSENET = "spatial_dims in_channels out_channels init_features growth_rate blo
 
 
 _CNN21 = "spatial_dims in_channels classes width"
+_DENSITY = "spatial_dims in_channels out_channels backbone fusion width batch_norm layers heads"
+_LANDMARKS = "spatial_dims in_channels out_channels backbone width pyramid embedding hidden steps"
 
 
 def _listed(factory: str, arguments: str, inputs: str = "in_channels", outputs: str = "out_channels") -> Architecture:
     return Architecture(module=_NETS, factory=factory, arguments=frozenset(arguments.split()), inputs=inputs, outputs=outputs)
+
+
+def _ours(module: str, factory: str, arguments: str) -> Architecture:
+    names = frozenset(arguments.split())
+    return Architecture(module=module, factory=factory, arguments=names, inputs="in_channels", outputs="out_channels")
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
@@ -77,6 +86,8 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "cnn21": Architecture(
             module="inference.dxa.network", factory="Cnn21", arguments=frozenset(_CNN21.split()), inputs="in_channels", outputs="classes"
         ),
+        "density_ensemble": _ours("inference.cxr.network", "DensityEnsemble", _DENSITY),
+        "landmark_graph": _ours("inference.cxr.landmarks", "LandmarkGraph", _LANDMARKS),
     }
 )
 

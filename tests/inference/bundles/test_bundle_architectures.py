@@ -31,7 +31,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet50": {"spatial_dims": 2, "n_input_channels": 1, "num_classes": 3, "widen_factor": 0.125},
     "densenet121": {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "init_features": 4, "growth_rate": 2, "block_config": [1, 1]},
     "cnn21": {"spatial_dims": 2, "in_channels": 1, "classes": 3, "width": 0.0625},
+    "density_ensemble": {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "backbone": "vgg13", "width": 0.03125, "layers": 1},
+    "landmark_graph": {"spatial_dims": 2, "in_channels": 1, "out_channels": 4, "backbone": "resnet18", "width": 0.0625, "hidden": [8]},
 }
+OUTPUTS = {"landmark_graph": ("one_row", "one_column", "other_row", "other_column")}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -39,7 +42,8 @@ def test_each_architecture_goes_through_a_bundle_unchanged(name: str, tmp_path: 
     network = NetworkDefinition(architecture=name, arguments=SMALL[name])
     model = network.build().eval()
     given = SPINE if name == "cnn21" else PLANE
-    about = metadata(architecture=name, input=given, kind=Kind.CLASSIFICATION)
+    changes = {"classes": OUTPUTS[name]} if name in OUTPUTS else {}
+    about = metadata(architecture=name, input=given, kind=Kind.CLASSIFICATION, **changes)
     bundle = export_bundle(model, about, network, PUBLICATION, tmp_path / name)
     loaded = load_network(bundle)
     trained, found = model.state_dict(), loaded.state_dict()
