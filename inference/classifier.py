@@ -5,13 +5,14 @@ A classifier stands beside what was measured, or beside what a densitometer stat
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.adjustment import adjusted_logits, softmax
 from inference.bundles import Bundle, BundleError, BundleNotAllowedError, BundleNotFoundError, BundleNotPinnedError, load_network
-from inference.errors import OsteonError, PermanentError, WarningCode
+from inference.errors import OsteonError, PermanentError, ReasonCode, Refusal, WarningCode
 from inference.findings import ClassAgreement, DensityClass, Notice
 from inference.who import BoneLabel
 
@@ -22,16 +23,30 @@ CLASSES = tuple(label.value for label in BoneLabel)
 """The WHO's three classes of bone density, densest first."""
 
 
+Given = TypeVar("Given")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Classified:
-    """What is said of the density class, and the warnings that belong to it. ``density`` is None where no classifier is configured."""
+    """What is said of the density class.
+
+    Attributes
+    ----------
+    density
+        None where no classifier is configured.
+    warnings
+        That belong to it.
+    code
+        Without probabilities: the reason of a study of which nothing else can be said.
+    """
 
     density: DensityClass | None = None
     warnings: tuple[Notice, ...] = ()
+    code: ReasonCode = ReasonCode.NO_TRAINED_MODEL
 
 
-def attempted(level: str, stands: str, attempt: Callable[[], Classified]) -> Classified:
-    """What ``attempt`` says; where its bundle is absent, not allowed or fails, why there is no class.
+def attempted(level: str, stands: str, attempt: Callable[[], Given]) -> Given | Classified:
+    """What ``attempt`` gives; where its bundle is absent, not allowed or fails, why there is no class.
 
     Parameters
     ----------
@@ -40,11 +55,11 @@ def attempted(level: str, stands: str, attempt: Callable[[], Classified]) -> Cla
     stands
         What stands without the class, for the warning of a bundle that fails.
     attempt
-        Opens, checks and runs the bundle.
+        Opens, checks or runs the bundle.
 
     Returns
     -------
-    Classified
+    Given or Classified
         Never raises for a bundle. One that is absent or not allowed is a choice of the site: no warning.
     """
     try:
@@ -67,7 +82,11 @@ def failed(level: str, error: Exception, stands: str) -> Classified:
     told = " ".join(str(error).split())
     because = told if isinstance(error, OsteonError) and told else f"{type(error).__name__}: {told}".rstrip(": ")
     text = f"The density classifier gave no answer ({because}); {stands}."
-    return Classified(density=no_class(level, because), warnings=(Notice(code=WarningCode.CLASSIFIER_FAILED, text=text),))
+    return Classified(
+        density=no_class(level, because),
+        warnings=(Notice(code=WarningCode.CLASSIFIER_FAILED, text=text),),
+        code=error.code if isinstance(error, Refusal) else ReasonCode.INTERNAL_ERROR,
+    )
 
 
 def check_bundle(bundle: Bundle, what: str, wanted: Iterable[tuple[str, object, bool]]) -> None:

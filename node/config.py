@@ -226,10 +226,20 @@ class CtWorkflow(Section):
         return self
 
 
+class DxaWorkflow(Section):
+    """Parameters of the DXA workflow."""
+
+    classifier: BundleName | None = Field(
+        "dxa-cnn21",
+        description="Bundle that gives the probability of osteoporosis beside the device's own values. null: none is predicted.",
+    )
+
+
 class Workflows(Section):
     """Parameters per workflow."""
 
     ct: CtWorkflow = CtWorkflow()
+    dxa: DxaWorkflow = DxaWorkflow()
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]

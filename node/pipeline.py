@@ -10,6 +10,7 @@ from inference.bundles import BundleSource
 from inference.ct.options import CalibrationEntry, CtOptions
 from inference.ct.segmentation import MaskOptions, TotalSegmentatorOptions
 from inference.ct.segmentation.from_labels import MaskKind
+from inference.dxa.options import DxaOptions
 from inference.errors import ReasonCode
 from inference.findings import Findings, Outcome, RoiKind, Threshold
 from inference.reading import InstanceHeader
@@ -49,7 +50,7 @@ def process_study(headers: Sequence[InstanceHeader], decision: Decision, config:
     if decision.workflow is None:
         findings = Findings(study_instance_uid=decision.study_instance_uid, workflow="", outcome=Outcome.REFUSED, reason=decision.reason)
         return ProcessedStudy(decision=decision, findings=findings, objects=(), picture_png=None)
-    findings = run_workflow(decision.workflow, headers, WorkflowOptions(ct=ct_options(config)))
+    findings = run_workflow(decision.workflow, headers, workflow_options(config))
     if findings.reason is not None and (decision.on_refusal == "none" or findings.reason.code in _NO_OBJECTS):
         return ProcessedStudy(decision=decision, findings=findings, objects=(), picture_png=None)
     started = time.monotonic()
@@ -62,12 +63,23 @@ def process_study(headers: Sequence[InstanceHeader], decision: Decision, config:
     return ProcessedStudy(decision=decision, findings=findings, objects=written.objects, picture_png=written.picture_png)
 
 
+def workflow_options(config: Config) -> WorkflowOptions:
+    """The parameters of every workflow, as plain data that knows nothing of the configuration file."""
+    dxa = DxaOptions(bundles=bundle_source(config), classifier=config.workflows.dxa.classifier)
+    return WorkflowOptions(ct=ct_options(config), dxa=dxa)
+
+
+def bundle_source(config: Config) -> BundleSource:
+    """The site's bundles."""
+    return BundleSource(folder=config.bundles.folder, pinned=config.bundles.pinned, allow_simulated=config.bundles.allow_simulated)
+
+
 def ct_options(config: Config) -> CtOptions:
-    """The CT workflow's parameters, as plain data that knows nothing of the configuration file."""
+    """The CT workflow's parameters."""
     ct = config.workflows.ct
     return CtOptions(
         segmenter=ct.segmenter,
-        bundles=BundleSource(folder=config.bundles.folder, pinned=config.bundles.pinned, allow_simulated=config.bundles.allow_simulated),
+        bundles=bundle_source(config),
         classifier=ct.classifier,
         masks=_masks(ct.masks),
         totalsegmentator=_totalsegmentator(ct.totalsegmentator),

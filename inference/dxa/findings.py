@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from inference.dxa.densitometer import Densitometer
 from inference.dxa.device_values import DeviceValues
 from inference.dxa.patient import PatientLevel
 from inference.dxa.recognise import ImageDecision
@@ -21,16 +22,19 @@ class DxaFindings:
         Where they stood, or why there are none.
     patient
         The ISCD's rules over the device's values; None without any.
+    densitometer
+        What made the used image, as its header says; None where no image is used.
     """
 
     images: tuple[ImageDecision, ...]
     device: DeviceValues | None
     device_because: str
     patient: PatientLevel | None
+    densitometer: Densitometer | None = None
 
     @property
     def used(self) -> ImageDecision | None:
-        """The AP spine whose L1 to L4 a network would see."""
+        """The AP spine whose L1 to L4 a network sees."""
         return next((image for image in self.images if image.used), None)
 
     @property

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from inference.dxa.area import find_area
 from inference.dxa.crop import SpineRoi, column_of, crop_found
 from inference.dxa.image_check import check_image
-from inference.dxa.pixels import DxaPixels, read_pixels
+from inference.dxa.pixels import DxaPixels, GreyArray, read_pixels
 from inference.dxa.regions import REFUSED_AS, SHOWN, HeaderRegion, Region, Said, region_of
 from inference.errors import ReasonCode, Refusal
 from inference.findings import Reason
@@ -63,6 +63,8 @@ class ImageDecision:
         L1 to L4; None where it is not used.
     scale
         What is known of the size of a pixel, in words.
+    scan
+        The picture, bone bright, for whoever shows where L1 to L4 lie; None where it is not used.
     """
 
     sop_instance_uid: str
@@ -73,6 +75,7 @@ class ImageDecision:
     reason: Reason | None
     roi: SpineRoi | None = None
     scale: str = ""
+    scan: GreyArray | None = None
 
 
 def decide_image(header: InstanceHeader, size: tuple[int, int] = ROI_SIZE) -> ImageDecision:
@@ -120,6 +123,7 @@ def decide_pixels(header: InstanceHeader, named: HeaderRegion, pixels: DxaPixels
         because=f"AP spine: {named.because}; {looks}; {roi.because}.",
         reason=None,
         roi=roi,
+        scan=shown.grey,
     )
 
 

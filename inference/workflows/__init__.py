@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inference.ct.options import CtOptions
+from inference.dxa.options import DxaOptions
 from inference.findings import Findings
 from inference.reading import InstanceHeader
 from inference.workflows import ct, cxr, dxa
@@ -18,6 +19,7 @@ class WorkflowOptions:
     """Parameters of every workflow."""
 
     ct: CtOptions = field(default_factory=CtOptions)
+    dxa: DxaOptions = field(default_factory=DxaOptions)
 
 
 def run_workflow(workflow: str, headers: Sequence[InstanceHeader], options: WorkflowOptions) -> Findings:
@@ -48,5 +50,5 @@ def run_workflow(workflow: str, headers: Sequence[InstanceHeader], options: Work
     if workflow == "cxr":
         return cxr.run(headers)
     if workflow == "dxa":
-        return dxa.run(headers)
+        return dxa.run(headers, options.dxa)
     raise ValueError(f"there is no workflow {workflow!r}; known: {', '.join(WORKFLOWS)}")

@@ -32,6 +32,7 @@ def image(**changes: Any) -> InstanceHeader:
 
 
 def run(*headers: InstanceHeader) -> Findings:
+    """With the shipped bundles and a site that allows no simulated patients, as Osteon comes."""
     return run_workflow("dxa", headers, WorkflowOptions())
 
 
