@@ -1,7 +1,5 @@
 """``osteon train medconv`` and ``osteon evaluate medconv``."""
 
-import shlex
-import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +29,7 @@ from training.medconv.publish import LABELS_OF_METRICS, NAME, publish
 from training.medconv.run import Finished, MedconvRun
 from training.medconv.simulated import COHORTS_OF_MEDCONV, SimulatedOptions
 from training.medconv.task import CLASSES, predict
+from training.provenance import command_line
 from training.resampling import Weighting
 
 SIMULATED = "simulated"
@@ -121,7 +120,7 @@ def _train(run: MedconvRun, *, resume: bool) -> None:
         console.print(f"no bundle is written: {why}", highlight=False)
         typer.echo(finished.fitted.weights)
         return
-    typer.echo(publish(run, finished, _command(), target).folder)
+    typer.echo(publish(run, finished, command_line(NAME), target).folder)
 
 
 def _say(console: Console, finished: Finished) -> None:
@@ -175,19 +174,6 @@ def _source(data: str, patients: int, seed: int, cohort: str) -> SimulatedOption
     if cohort not in COHORTS_OF_MEDCONV:
         raise TrainingError(f"--cohort {cohort}: there is no such cohort; known: {', '.join(COHORTS_OF_MEDCONV)}")
     return SimulatedOptions(patients=patients, seed=seed, cohort=COHORTS_OF_MEDCONV[cohort])
-
-
-def _command() -> str:
-    """The command that makes the run again: this process's, without the folders of this machine."""
-    arguments = sys.argv[1:] if "medconv" in sys.argv[1:] else ["train", NAME]
-    told, skip = [], False
-    for argument in arguments:
-        name = argument.partition("=")[0]
-        if skip or name in ("--out", "--cache", "--jobs", "--restart", "--no-progress"):
-            skip = not skip and "=" not in argument and name not in ("--restart", "--no-progress")
-            continue
-        told.append(Path(argument).name if "/" in argument else argument)
-    return shlex.join(["osteon", *told, "--out", "OUT"])
 
 
 def evaluate(

@@ -18,6 +18,7 @@ from inference.reading import find_files, group_studies, read_headers
 from inference.volume import Volume
 from training.data.rows import ManifestRow
 from training.errors import TrainingError
+from training.preparing import Skipped
 
 VERSION = 1
 """Counted up when the code of a crop changes, so that no cached crop is out of date."""
@@ -93,14 +94,6 @@ class Case:
     hu: NDArray[np.int16]
     label: int
     t_score: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Skipped:
-    """A study that gives no case, and why."""
-
-    patient: str
-    because: str
 
 
 @dataclass(frozen=True, kw_only=True)

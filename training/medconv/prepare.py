@@ -1,29 +1,19 @@
 """From patients to cases, several at a time, each kept on disk: what is asked for again is not painted, read or segmented again."""
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.progress import track
 
-from inference.errors import OsteonError
 from training.data.rows import ManifestRow
 from training.data.values import Modality
 from training.errors import TrainingError
-from training.medconv.crops import Case, CropOptions, Prepared, Skipped, crop_study, study_files
+from training.medconv.crops import Case, CropOptions, Prepared, crop_study, study_files
 from training.medconv.simulated import SimulatedOptions, paint_case
+from training.preparing import Skipped, gathered, kept
 from training.simulation.cohort import CohortPatient
-from training.transforms.cache import Arrays, CaseCache
-
-CACHE_BYTES = 64 << 30
-_REASON = "because"
-T = TypeVar("T")
+from training.transforms.cache import Arrays
 
 
 def prepare_simulated(options: SimulatedOptions, crop: CropOptions, cache: Path, *, jobs: int = 1, progress: bool = True) -> Prepared:
@@ -42,7 +32,7 @@ def prepare_simulated(options: SimulatedOptions, crop: CropOptions, cache: Path,
         A process died.
     """
     work = partial(_simulated, options=options, crop=crop, cache=cache)
-    return _gather(work, options.people(), "painting patients", jobs, progress=progress)
+    return _prepared(gathered(work, options.people(), "painting patients", jobs, progress=progress))
 
 
 def prepare_manifest(rows: Sequence[ManifestRow], crop: CropOptions, cache: Path, *, jobs: int = 1, progress: bool = True) -> Prepared:
@@ -56,7 +46,7 @@ def prepare_manifest(rows: Sequence[ManifestRow], crop: CropOptions, cache: Path
     studies = [row for row in rows if row.modality is Modality.CT]
     if not studies:
         raise TrainingError("the manifest lists no CT study")
-    return _gather(partial(_listed, crop=crop, cache=cache), studies, f"cropping {crop.level}", jobs, progress=progress)
+    return _prepared(gathered(partial(_listed, crop=crop, cache=cache), studies, f"cropping {crop.level}", jobs, progress=progress))
 
 
 def _simulated(person: CohortPatient, options: SimulatedOptions, crop: CropOptions, cache: Path) -> Case | Skipped:
@@ -67,7 +57,7 @@ def _simulated(person: CohortPatient, options: SimulatedOptions, crop: CropOptio
         return {"hu": case.hu, "t_score": np.array(case.t_score), "label": np.array(case.label)}
 
     parameters = options.plain(person) | {"crop": crop.box()}
-    found = _kept(cache, (), parameters, painted)
+    found = kept(cache, (), parameters, painted)
     if isinstance(found, str):
         return Skipped(patient=name, because=found)
     return Case(patient=name, hu=found["hu"], label=int(found["label"]), t_score=float(found["t_score"]))
@@ -81,39 +71,13 @@ def _listed(row: ManifestRow, crop: CropOptions, cache: Path) -> Case | Skipped:
         files = (*study_files(row), *((row.mask,) if row.mask is not None else ()))
     except TrainingError as error:
         return Skipped(patient=row.patient_id, because=str(error))
-    found = _kept(cache, files, {"crop": crop.plain(), "series": row.series_uid}, lambda: {"hu": crop_study(row, crop)})
+    found = kept(cache, files, {"crop": crop.plain(), "series": row.series_uid}, lambda: {"hu": crop_study(row, crop)})
     if isinstance(found, str):
         return Skipped(patient=row.patient_id, because=found)
     return Case(patient=row.patient_id, hu=found["hu"], label=row.label.class_index, t_score=float("nan") if t_score is None else t_score)
 
 
-def _kept(cache: Path, files: Sequence[Path], parameters: Mapping[str, Any], make: Callable[[], Arrays]) -> dict[str, NDArray[Any]] | str:
-    """Arrays of a case, or the reason why there are none; a reason is kept, too, so that a refused study is not segmented each time."""
-
-    def prepared() -> Arrays:
-        try:
-            return make()
-        except OsteonError as error:
-            return {_REASON: np.frombuffer(" ".join(str(error).split()).encode(), dtype=np.uint8)}
-
-    found = CaseCache(cache, limit_bytes=CACHE_BYTES).get(files, parameters, prepared)
-    return found[_REASON].tobytes().decode() if _REASON in found else found
-
-
-def _gather(work: Callable[[T], Case | Skipped], items: Sequence[T], what: str, jobs: int, *, progress: bool) -> Prepared:
-    results = list(track(_results(work, items, jobs), description=what, total=len(items), disable=not progress))
+def _prepared(results: Sequence[Case | Skipped]) -> Prepared:
     return Prepared(
         cases=tuple(one for one in results if isinstance(one, Case)), skipped=tuple(one for one in results if isinstance(one, Skipped))
     )
-
-
-def _results(work: Callable[[T], Case | Skipped], items: Sequence[T], jobs: int) -> Iterator[Case | Skipped]:
-    if jobs <= 1 or len(items) <= 1:
-        yield from map(work, items)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork would copy the threads of numerical libraries half
-    try:
-        with ProcessPoolExecutor(max_workers=min(jobs, len(items)), mp_context=context) as pool:
-            yield from pool.map(work, items, chunksize=2)
-    except BrokenProcessPool:
-        raise TrainingError("a process died, most likely for want of memory; run the same command with fewer --jobs") from None

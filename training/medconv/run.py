@@ -1,7 +1,6 @@
 """One MedConv run: prepare and deal the cases, train, choose tau2 where asked for, predict the test part."""
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +17,8 @@ from training.medconv.evaluate import Predictions, predictions_of, scores, tuned
 from training.medconv.options import MedconvOptions
 from training.medconv.task import MedconvTask, predict
 from training.metrics.bootstrap import Interval
+from training.provenance import note_commit, noted_commit
 
-COMMIT = "commit.txt"
 METRICS = "metrics.json"
 
 
@@ -95,21 +94,7 @@ class MedconvRun:
     @property
     def commit(self) -> str | None:
         """The commit of the tree in which the run was begun, where there was git."""
-        note = self.out / COMMIT
-        return (note.read_text(encoding="ascii").strip() or None) if note.exists() else None
-
-
-def note_commit(out: Path) -> None:
-    """Write the commit of this tree to ``out``, once; an empty file where there is no git."""
-    if (out / COMMIT).exists():
-        return
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=Path(__file__).parent, timeout=10
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        found = ""
-    (out / COMMIT).write_text(found, encoding="ascii")
+        return noted_commit(self.out)
 
 
 def write_metrics(metrics: Mapping[str, Interval], tau2: float, path: Path) -> None:

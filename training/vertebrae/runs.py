@@ -1,6 +1,5 @@
 """One run of the second reader: paint what is missing, train, export, evaluate."""
 
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,11 +8,11 @@ from rich.progress import track
 from inference.bundles import Bundle
 from training.errors import TrainingError
 from training.loop import Fitted, LoopOptions, fit
+from training.provenance import note_commit, noted_commit
 from training.vertebrae.anatomy import Pool
 from training.vertebrae.options import VertebraOptions, check_structures
 from training.vertebrae.task import VertebraTask
 
-COMMIT = "commit.txt"
 HELD_OUT_SEED_OFFSET = 1_000_003
 """Patients to look at come from another seed than those to learn from."""
 
@@ -83,7 +82,7 @@ class VertebraRun:
         """Train to the end, going on from the last checkpoint where there is one."""
         check_structures()
         self.out.mkdir(parents=True, exist_ok=True)
-        self._note_commit()
+        note_commit(self.out)
         self.paint(progress=progress)
         fitted = fit(self.task, self.options.loop, self.out, resume=resume, progress=progress)
         if not fitted.history:
@@ -93,15 +92,4 @@ class VertebraRun:
     @property
     def commit(self) -> str | None:
         """The commit of the tree in which the run was begun, where there was git."""
-        note = self.out / COMMIT
-        return (note.read_text(encoding="ascii").strip() or None) if note.exists() else None
-
-    def _note_commit(self) -> None:
-        if (self.out / COMMIT).exists():
-            return
-        command = ["git", "rev-parse", "HEAD"]
-        try:
-            found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent, timeout=10).stdout
-        except (OSError, subprocess.SubprocessError):
-            found = ""
-        (self.out / COMMIT).write_text(found, encoding="ascii")
+        return noted_commit(self.out)

@@ -1,7 +1,6 @@
 """The commands: options reach the run, the quick size keeps what was asked for, and evaluation prints what a bundle is worth."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,10 @@ from training import cli as training_cli
 from training.errors import TrainingError
 from training.medconv import cli
 from training.medconv import data as medconv_data
-from training.medconv.crops import CropOptions, Prepared, Skipped
+from training.medconv.crops import CropOptions, Prepared
 from training.medconv.run import MedconvRun
 from training.medconv.simulated import COHORTS_OF_MEDCONV, SimulatedOptions
+from training.preparing import Skipped
 
 pytestmark = pytest.mark.unit
 
@@ -86,12 +86,6 @@ def test_quick_is_small_but_for_what_is_named(asked: list[MedconvRun], tmp_path:
 def test_what_cannot_be_used_is_named(given: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("train", "medconv", "--out", str(tmp_path), *given.split()) in (1, 2)
     assert said in capsys.readouterr().err
-
-
-def test_the_recorded_command_names_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = "train medconv --out /home/x/run --cache=/home/x/cache --jobs 2 --restart --no-progress --data /home/x/list.csv --width 0.5"
-    monkeypatch.setattr(sys, "argv", ["osteon", *given.split()])
-    assert cli._command() == "osteon train medconv --data list.csv --width 0.5 --out OUT"
 
 
 def test_train_writes_a_bundle_that_evaluate_reads(

@@ -17,13 +17,14 @@ from training.data.values import Modality
 from training.errors import TrainingError
 from training.loop import LoopOptions
 from training.medconv import data as medconv_data
-from training.medconv.crops import CropOptions, Prepared, Skipped
+from training.medconv.crops import CropOptions, Prepared
 from training.medconv.data import DataOptions, load_parts, origin
 from training.medconv.evaluate import tuned_tau2
 from training.medconv.publish import metadata, publish
 from training.medconv.run import METRICS, Finished, MedconvRun
 from training.medconv.simulated import SimulatedOptions
 from training.medconv.task import CLASSES, predict
+from training.preparing import Skipped
 
 pytestmark = pytest.mark.unit
 
