@@ -104,6 +104,32 @@ def simulate_chest_film(patient: PatientParameters, acquisition: ChestFilmParame
 
     The film is taken without contrast and standing straight, however the patient lies in the scanner.
     """
+    return set_up(patient, acquisition).film()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmSetUp:
+    """A painted patient between focal spot and detector."""
+
+    patient: PatientParameters
+    acquisition: ChestFilmParameters
+    painted: PaintedPatient
+    beam: Beam
+    detector: Detector
+
+    def film(self) -> SimulatedFilm:
+        """Project the body and read the image."""
+        coarse = self.detector.with_pitch(self.acquisition.paint_spacing_mm)
+        integrals = line_integrals(self.painted, self.beam, coarse).resampled(self.detector)
+        return expose(self.patient, self.acquisition, self.painted, self.beam, integrals)
+
+    def on_image(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N, 2) row and column on the film, head up, of anatomical points (N, 3)."""
+        return _on_image(points_mm, self.beam, self.detector)
+
+
+def set_up(patient: PatientParameters, acquisition: ChestFilmParameters | None = None) -> FilmSetUp:
+    """Paint the chest, without contrast, and aim the beam at it."""
     chosen = acquisition or ChestFilmParameters()
     plain = replace(patient, contrast=ContrastPhase.NATIVE)
     spine = build_spine(plain)
@@ -112,9 +138,7 @@ def simulate_chest_film(patient: PatientParameters, acquisition: ChestFilmParame
     z_range_mm = (beam_centre[1] - reach, min(beam_centre[1] + reach, _top(spine)))
     painted = paint_anatomy(plain, spacing_mm=chosen.paint_spacing_mm, z_range_mm=z_range_mm)
     beam, detector = _geometry(painted, chosen, beam_centre)
-    coarse = detector.with_pitch(chosen.paint_spacing_mm)
-    integrals = line_integrals(painted, beam, coarse).resampled(detector)
-    return expose(patient, chosen, painted, beam, integrals)
+    return FilmSetUp(patient=patient, acquisition=chosen, painted=painted, beam=beam, detector=detector)
 
 
 def expose(
@@ -131,13 +155,15 @@ def expose(
         grey = burn_marker(grey, acquisition.marker, pitch)
     top = 2**acquisition.bits_stored - 1
     points = chest_landmarks(painted) if acquisition.view is not View.LATERAL else {}
+    found = _on_image(np.array(list(points.values())).reshape(-1, 3), beam, integrals.detector)
+    places = {name: (float(row), float(column)) for name, (row, column) in zip(points, found, strict=True)}
     return SimulatedFilm(
         patient=patient,
         acquisition=acquisition,
         image=np.rint(grey * top).astype(np.uint16),
         spacing_mm=pitch,
         magnification=float(beam.magnification(painted.spine.level("T8").frame.origin[0 if acquisition.view is View.LATERAL else 1])),
-        landmarks=_on_image(points, beam, integrals.detector),
+        landmarks=places,
     )
 
 
@@ -168,11 +194,7 @@ def _geometry(painted: PaintedPatient, acquisition: ChestFilmParameters, centre:
     return beam, detector
 
 
-def _on_image(points: Mapping[str, NDArray[np.float64]], beam: Beam, detector: Detector) -> dict[str, tuple[float, float]]:
-    """(row, column) on the image, head up, of anatomical points."""
-    out = {}
-    for name, point in points.items():
-        u, v = beam.project(point[None])[0]
-        row = (v - detector.first_v_mm) / detector.pitch_mm
-        out[name] = (float(detector.rows - 1 - row), float((u - detector.first_u_mm) / detector.pitch_mm))
-    return out
+def _on_image(points_mm: NDArray[np.float64], beam: Beam, detector: Detector) -> NDArray[np.float64]:
+    u, v = beam.project(points_mm).T
+    row = detector.rows - 1 - (v - detector.first_v_mm) / detector.pitch_mm
+    return np.stack([row, (u - detector.first_u_mm) / detector.pitch_mm], axis=1)
