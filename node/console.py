@@ -61,9 +61,22 @@ def outcome_line(report: Json) -> str:
     if report["reason"] is not None:
         return f"refused, {report['reason']['code']}: {escape(report['reason']['text'])}"
     summary = report["summary"] or {}
+    if report.get("dxa"):
+        return escape(f"{_dxa_answer(report)} [{report['outcome']}]")
     if summary.get("band") is None:
         return escape(report["outcome"])
     return escape(f"{summary['level']} {summary['attenuation_hu']:.0f} HU, {BAND_WORDS[summary['band']]} [{report['outcome']}]")
+
+
+def _dxa_answer(report: Json) -> str:
+    """The densitometer's own values first, else what a model predicts, with what that was trained on."""
+    values = report["dxa"]["device_values"]
+    if values is not None and values["region"] is not None:
+        return f"{values['region']} by the densitometer: T-score {values['t_score']}, BMD {values['bmd_g_cm2']} g/cm2"
+    return "; ".join(
+        f"{item['level']} osteoporosis {100 * item['probability_osteoporosis']:.0f} %, predicted by {item['by']}"
+        for item in report["estimates"]
+    )
 
 
 def _other_readings(report: Json) -> list[str]:
@@ -76,6 +89,10 @@ def _other_readings(report: Json) -> list[str]:
 def dxa_lines(dxa: Json) -> list[str]:
     """The image that shows the AP spine, and the densitometer's own values."""
     lines = [f"image: {item['because']}" for item in dxa["images"] if item["used"]]
+    device = dxa.get("densitometer")  # absent from what an earlier version recorded
+    if device is not None:
+        name = " ".join(part for part in (device["manufacturer"], device["model_name"]) if part) or "not stated"
+        lines.append(f"device: {name}, software {', '.join(device['software_versions']) or 'not stated'}")
     values = dxa["device_values"]
     if values is None:
         return [*lines, f"values of the densitometer: {dxa['device_because']}"]
@@ -115,9 +132,22 @@ def density_class_line(density: Json) -> str:
     model = density["model"]
     if model is None:
         return f"none: {density['because']}"
-    shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in density["probabilities"].items())
-    agreement = {"agrees": "agrees with the band", "one_step_apart": "one step apart from the band", "contradicts": "CONTRADICTS the band"}
-    return f"{density['predicted']}, {agreement[density['band_agreement']]} ({shares}; {model['name']}, trained on {model['trained_on']})"
+    shares = ", ".join(f"{_words(name)} {100 * share:.0f} %" for name, share in density["probabilities"].items())
+    return f"{_words(density['predicted'])}, {_agreement(density)} ({shares}; {model['name']}, trained on {model['trained_on']})"
+
+
+def _agreement(density: Json) -> str:
+    """How the class stands to the band of the attenuation, or to the densitometer's own T-score."""
+    dxa = "device_agreement" in density
+    agreement, other = density["device_agreement" if dxa else "band_agreement"], "the densitometer" if dxa else "the band"
+    if agreement is None:
+        return f"nothing of {other} to compare with"
+    words = {"agrees": "agrees with", "one_step_apart": "one step apart from", "contradicts": "CONTRADICTS"}
+    return f"{words[agreement]} {other}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def print_studies(console: Console, found: Sequence[StudySummary]) -> None:

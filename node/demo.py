@@ -181,7 +181,7 @@ def _wait(ledger: Ledger, expected: int, progress: Progress) -> bool:
 
 
 def _print(console: Console, ledger: Ledger, folder: Path, kept: bool) -> None:
-    names = ("study", "images", "workflow", "outcome", "density class by the model", "at the PACS")
+    names = ("study", "images", "workflow", "outcome", "density class by a model", "at the PACS")
     table = Table(*names, title="What the node said of the simulated patients")
     objects = []
     for study in sorted(ledger.studies(), key=lambda item: item.first_instance_at):
@@ -208,7 +208,7 @@ def _print(console: Console, ledger: Ledger, folder: Path, kept: bool) -> None:
 
 
 def _density_class(findings: Mapping[str, Any] | None) -> str:
-    """The class, its agreement with the band and its model; a dash where there was nothing to predict."""
+    """The class, how it stands to band or densitometer, and its model; or why there is none; a dash where there was nothing to read."""
     density = (findings or {}).get("density_class")
     return density_class_line(density) if density else "-"
 

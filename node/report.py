@@ -17,7 +17,7 @@ from inference.findings import (
     SkippedFile,
     VertebraFinding,
 )
-from node.report_dxa import dxa_report
+from node.report_dxa import dxa_estimates, dxa_report
 from node.results.objects import ResultObject
 from node.routing import Decision
 
@@ -44,8 +44,8 @@ def study_report(findings: Findings, decision: Decision, objects: tuple[ResultOb
         "skipped": [skipped_report(item) for item in findings.skipped],
         "models": [_model(model) for model in findings.models],
         "second_reader": _agreement(findings.second_reader),
-        "density_class": _density_class(findings.density_class),
-        "estimates": [],
+        "density_class": _density_class(findings.density_class, "band_agreement" if findings.dxa is None else "device_agreement"),
+        "estimates": dxa_estimates(findings),
         "dxa": dxa_report(findings.dxa),
         "outputs": [
             {"kind": item.kind, "sop_class": item.sop_class_uid, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)}
@@ -179,18 +179,21 @@ def _vertebra(vertebra: VertebraFinding, summary: CtSummary | None) -> Json:
 
 def _shares(density: DensityClass) -> Json | None:
     """Probabilities by class in hundredths, summing to 1: as many digits as the objects print."""
-    return {name: percent / 100 for name, percent in density.percentages.items()} or None
+    return {name.replace(" ", "_"): percent / 100 for name, percent in density.percentages.items()} or None
 
 
-def _density_class(density: DensityClass | None) -> Json | None:
-    """What a model predicts of the DXA class, or why it does not; None where no classifier is configured or nothing was measured."""
+def _density_class(density: DensityClass | None, agreement: str) -> Json | None:
+    """What a model predicts of the DXA class, or why it does not; None where no classifier is configured or there was nothing to read.
+
+    ``agreement`` names the key of how it stands to the band of the attenuation, or to the densitometer's own T-score.
+    """
     if density is None:
         return None
     return {
         "level": density.level,
-        "predicted": density.predicted,
+        "predicted": density.predicted and density.predicted.replace(" ", "_"),
         "probabilities": _shares(density),
-        "band_agreement": density.agreement.value if density.agreement is not None else None,
+        agreement: density.agreement.value if density.agreement is not None else None,
         "model": _model(density.model) if density.model is not None else None,
         "because": density.because,
     }

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from inference.dxa.classify import OSTEOPOROSIS
+from inference.dxa.densitometer import Densitometer
 from inference.dxa.device_values import DeviceValues
 from inference.dxa.findings import DxaFindings
 from inference.dxa.patient import LevelValue, PatientLevel
 from inference.dxa.recognise import ImageDecision
+from inference.findings import Findings
 
 Json = dict[str, Any]
 
@@ -16,8 +19,39 @@ def dxa_report(dxa: DxaFindings | None) -> Json | None:
         return None
     return {
         "images": [_image(image) for image in dxa.images],
+        "densitometer": _densitometer(dxa.densitometer),
         "device_values": _device(dxa.device, dxa.patient),
         "device_because": dxa.device_because,
+    }
+
+
+def dxa_estimates(findings: Findings) -> list[Json]:
+    """``estimates`` of the report: what a model says of L1 to L4. It gives a probability, neither a density nor a T-score.
+
+    The device's own values are no estimates; they stand under ``dxa.device_values``.
+    """
+    density = findings.density_class
+    if findings.dxa is None or density is None or density.model is None:
+        return []
+    return [
+        {
+            "level": density.level,
+            "bmd_g_cm2": None,
+            "t_score": None,
+            "probability_osteoporosis": density.percentages[OSTEOPOROSIS] / 100,
+            "by": f"model {density.model.name} {density.model.version}, trained on {density.model.trained_on}",
+        }
+    ]
+
+
+def _densitometer(device: Densitometer | None) -> Json | None:
+    """What made the used image, as its header says."""
+    if device is None:
+        return None
+    return {
+        "manufacturer": device.manufacturer or None,
+        "model_name": device.model_name or None,
+        "software_versions": list(device.software_versions),
     }
 
 

@@ -6,6 +6,7 @@ The header speaks first, the image where the header is silent; an image that the
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset
 
 from inference.dxa.area import find_area
@@ -64,7 +65,8 @@ class ImageDecision:
     scale
         What is known of the size of a pixel, in words.
     scan
-        The picture, bone bright, for whoever shows where L1 to L4 lie; None where it is not used.
+        The picture, bone bright, for whoever shows where L1 to L4 lie: page, border, drawing and the print that was found are black.
+        None where it is not used.
     """
 
     sop_instance_uid: str
@@ -123,7 +125,7 @@ def decide_pixels(header: InstanceHeader, named: HeaderRegion, pixels: DxaPixels
         because=f"AP spine: {named.because}; {looks}; {roi.because}.",
         reason=None,
         roi=roi,
-        scan=shown.grey,
+        scan=np.where(area.inside & ~area.printed & ~area.drawn, shown.grey, np.float32(0)),
     )
 
 

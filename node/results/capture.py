@@ -13,6 +13,7 @@ from node.results.objects import ResultContext
 from node.results.source import Source
 from node.results.uids import ResultKey
 
+_DRAWN_FROM: Final = {"ct": "a CT series", "cxr": "a chest radiograph", "dxa": "a DXA image"}
 SERIES_DESCRIPTION: Final = "Osteon bone density page: research use, does not replace DXA"
 
 
@@ -21,7 +22,8 @@ def build_capture(
 ) -> SCImage:
     """The page as a grey-scale image.
 
-    The page shows neither the patient's name nor an ID or date, so it has no burned-in annotation in the sense of PS3.3 C.7.6.1.1.
+    The page itself shows neither the patient's name nor an ID or date, so it has no burned-in annotation in the sense of PS3.3
+    C.7.6.1.1. A densitometer's picture may have some, which is blanked where it is found; so nothing is claimed of its page.
     """
     capture = SCImage(
         pixel_array=np.asarray(page.convert("L"), dtype=np.uint8),
@@ -46,16 +48,19 @@ def build_capture(
     capture.add_new("PatientOrientation", "CS", None)
     capture.BodyPartExamined = body_part_examined(findings)
     capture.ConversionType = "WSD"
-    capture.BurnedInAnnotation = "NO"
+    if findings.dxa is None:
+        capture.BurnedInAnnotation = "NO"
     capture.ImageType = ["DERIVED", "SECONDARY"]
     capture.ImageComments = " ".join(filter(None, (wording.research_notice(), simulated_notice(findings))))
-    capture.DerivationDescription = "Page drawn from a CT series by Osteon"
+    capture.DerivationDescription = f"Page drawn from {_DRAWN_FROM[findings.workflow]} by Osteon"
     capture.WindowCenter, capture.WindowWidth = "127.5", "256"
     return capture
 
 
 def body_part_examined(findings: Findings) -> str:
     """Defined term of PS3.16 Annex L for the levels shown; the whole spine where a level has no certain name."""
+    if findings.dxa is not None:
+        return "LSPINE"
     named = [v.level for v in findings.vertebrae if v.level is not None and v.level_certain]
     if len(named) < len(findings.vertebrae):
         return "SPINE"

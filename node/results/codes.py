@@ -37,7 +37,22 @@ VERTEBRA: Final = _sct("51282000", "Vertebra")
 """A body without a certain name."""
 ANATOMICAL_STRUCTURE: Final = _sct("91723000", "Anatomical Structure")
 BONE: Final = _sct("272673000", "Bone")
+LUMBAR_SPINE: Final = codes.SCT.LumbarSpine
 COMPUTED_TOMOGRAPHY: Final = _sct("77477000", "Computed tomography")
+PROCEDURE: Final[dict[str, Code]] = {
+    "ct": COMPUTED_TOMOGRAPHY,
+    "cxr": codes.cid100.XRUnspecifiedBodyRegion,
+    "dxa": codes.SCT.DualEnergyXRayPhotonAbsorptiometry,
+}
+"""By workflow: the imaging procedure that a report is about."""
+MODALITY: Final[dict[str, Code]] = {
+    "CT": codes.cid29.ComputedTomography,
+    "CR": codes.cid29.ComputedRadiography,
+    "DX": codes.cid29.DigitalRadiography,
+    "BMD": codes.cid29.BoneMineralDensitometry,
+}
+"""Acquisition modality by Modality (0008,0060)."""
+OTHER_MODALITY: Final = _dcm("OT", "Other Modality")
 
 MEAN: Final = _sct("373098007", "Mean")
 MEDIAN: Final = _sct("373099004", "Median")
@@ -50,6 +65,8 @@ MILLIMETRE: Final = Code("mm", "UCUM", "mm")
 MILLILITRE: Final = Code("ml", "UCUM", "ml")
 MG_PER_CM3: Final = Code("mg/cm3", "UCUM", "mg/cm3")
 VOXELS: Final = Code("{voxels}", "UCUM", "voxels")
+G_PER_CM2: Final = Code("g/cm2", "UCUM", "g/cm2")
+T_SCORE_UNIT: Final = Code("{T-score}", "UCUM", "T-score")
 
 PERCENT: Final = Code("%", "UCUM", "%")
 RATIO: Final = Code("{ratio}", "UCUM", "ratio")
@@ -66,14 +83,17 @@ PREDICTED_CLASS: Final[dict[str, Code]] = {
     "normal": _private("dc-normal", "Class normal, predicted"),
     "osteopenia": _private("dc-osteopenia", "Class osteopenia, predicted"),
     "osteoporosis": _private("dc-osteoporosis", "Class osteoporosis, predicted"),
+    "not osteoporosis": _private("dc-other", "Class not osteoporosis, predicted"),
 }
 """No SNOMED CT codes of disorders: a machine must not take a prediction for a diagnosis."""
 CLASS_PROBABILITY: Final[dict[str, Code]] = {
     "normal": _private("dcp-normal", "Probability of class normal, predicted by a model"),
     "osteopenia": _private("dcp-osteopenia", "Probability of class osteopenia, predicted by a model"),
     "osteoporosis": _private("dcp-osteoporosis", "Probability of class osteoporosis, predicted by a model"),
+    "not osteoporosis": _private("dcp-other", "Probability of class not osteoporosis, predicted by a model"),
 }
 CLASS_AGREEMENT: Final = _private("dc-agreement", "Predicted class against the band of the attenuation")
+DEVICE_AGREEMENT: Final = _private("dc-device", "Predicted class against the densitometer's own T-score")
 AGREEMENT: Final[dict[ClassAgreement, Code]] = {
     ClassAgreement.AGREES: _private("dc-agrees", "Agrees"),
     ClassAgreement.ONE_STEP_APART: _private("dc-one-step", "One step apart"),
@@ -110,6 +130,11 @@ BAND: Final[dict[Band, Code]] = {
     Band.ABOVE: _private("band-above", "Attenuation above both thresholds"),
 }
 NO_BAND: Final = _private("band-none", "Not reported")
+
+DEVICE_BMD: Final = _private("dev-bmd", "Areal BMD by the densitometer")
+DEVICE_T_SCORE: Final = _private("dev-t", "T-score by the densitometer")
+DEVICE_VALUES: Final = _private("dev-values", "Values of the densitometer, carried")
+MODEL_ALONE: Final = _private("dev-none", "Prediction of a model, no value of the densitometer")
 
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 DERIVED_MEASUREMENTS: Final = _dcm("126011", "Derived Imaging Measurements")

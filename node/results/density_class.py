@@ -14,6 +14,11 @@ _AGREEMENT: Final = {
     ClassAgreement.ONE_STEP_APART: "One step apart from the measured attenuation",
     ClassAgreement.CONTRADICTS: "CONTRADICTS the measured attenuation",
 }
+_DEVICE_AGREEMENT: Final = {
+    ClassAgreement.AGREES: "Agrees with the densitometer's own",
+    ClassAgreement.ONE_STEP_APART: "One class apart from the densitometer's own",
+    ClassAgreement.CONTRADICTS: "CONTRADICTS the densitometer's own",
+}
 _BAND: Final = {Band.LOW: "low", Band.INTERMEDIATE: "between the thresholds", Band.ABOVE: "above both thresholds"}
 
 
@@ -38,17 +43,39 @@ def density_class_lines(findings: Findings) -> list[str]:
     density = findings.density_class
     if density is None:
         return []
-    if density.model is None or density.predicted is None or density.agreement is None:
+    dxa = findings.dxa is not None
+    if density.model is None or density.predicted is None:
         told = findings.reason is not None or any(notice.code is WarningCode.CLASSIFIER_FAILED for notice in findings.warnings)
-        return [] if told else [wording.ascii_text(f"No density class is predicted: {density.because}.")]
-    band = findings.summary.band if findings.summary is not None else None
-    beside = f" ({_BAND[band]})" if band is not None else ""
+        what = "probability of osteoporosis" if dxa else "density class"
+        return [] if told else [wording.ascii_text(f"No {what} is predicted: {density.because}.")]
+    what = "Predicted from the image of" if dxa else "Predicted density class of"
+    close = (
+        "A prediction: no bone density and no T-score, and it changes no value of the device"
+        if dxa
+        else "A prediction, not a DXA result; it changes no measurement"
+    )
     parts = [
-        f"Predicted density class of {density.level}: {density.predicted.upper()} - {probabilities_text(density)}.",
-        f"{_AGREEMENT[density.agreement]}{beside}.",
-        f"By {density.model.name} {density.model.version}, {density.because}. A prediction, not a DXA result; it changes no measurement.",
+        f"{what} {density.level}: {density.predicted.upper()} - {probabilities_text(density)}.",
+        _beside_device(findings, density) if dxa else _beside_band(findings, density),
+        f"By {density.model.name} {density.model.version}, {density.because}. {close}.",
     ]
-    return [wording.ascii_text(" ".join(parts))]
+    return [wording.ascii_text(" ".join(part for part in parts if part))]
+
+
+def _beside_band(findings: Findings, density: DensityClass) -> str:
+    """How the class stands to the band of the attenuation."""
+    if density.agreement is None:
+        return ""
+    band = findings.summary.band if findings.summary is not None else None
+    return f"{_AGREEMENT[density.agreement]}{f' ({_BAND[band]})' if band is not None else ''}."
+
+
+def _beside_device(findings: Findings, density: DensityClass) -> str:
+    """How the class stands to what the densitometer states itself."""
+    patient = findings.dxa.patient if findings.dxa is not None else None
+    if density.agreement is None or patient is None or patient.t_score is None:
+        return "The densitometer states no T-score to compare with."
+    return f"{_DEVICE_AGREEMENT[density.agreement]} T-score of {patient.region} ({patient.t_score:.1f})."
 
 
 def simulated_notice(findings: Findings) -> str | None:

@@ -3,6 +3,7 @@
 Grey-scale alone: no meaning hangs on colour. No name, ID or date is printed, so the page identifies nobody.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from PIL import Image, ImageDraw
@@ -39,9 +40,9 @@ MIN_VIEWS_HEIGHT: Final = 420
 MAX_VIEWS_HEIGHT: Final = 1000
 SCALE_HU: Final = (0.0, 300.0)
 
-_SMALL: Final = Style(size=21, grey=LIGHT)
-_BOLD: Final = Style(size=21, bold=True, grey=WHITE)
-_FINE_PRINT: Final = Style(size=17, grey=GREY)
+SMALL: Final = Style(size=21, grey=LIGHT)
+BOLD: Final = Style(size=21, bold=True, grey=WHITE)
+FINE_PRINT: Final = Style(size=17, grey=GREY)
 
 
 def draw_page(findings: Findings, context: ResultContext) -> Image.Image:
@@ -60,28 +61,43 @@ def draw_page(findings: Findings, context: ResultContext) -> Image.Image:
     if findings.images is None or not findings.vertebrae:
         raise ValueError("a page needs images and at least one body")
     page = Image.new("L", (WIDTH, HEIGHT), BACKGROUND)
-    y = _draw_title(page, findings)
-    below, views_height = _fit_below(findings, context, HEIGHT - MARGIN - y)
+    y = draw_title(page, findings)
+    below, views_height = fit_below(lambda factor: _below(findings, context, factor), HEIGHT - MARGIN - y)
     y = _draw_views(page, findings, y, views_height)
     draw_all(page, below, MARGIN, y)
     return page
 
 
-def _fit_below(findings: Findings, context: ResultContext, available: int) -> tuple[list[Drawable], int]:
-    """The blocks below the views, in the largest type that leaves the views their least height; cut as the last resort."""
+def fit_below(build: Callable[[float], list[Drawable]], available: int, tallest: int = MAX_VIEWS_HEIGHT) -> tuple[list[Drawable], int]:
+    """The blocks below the views, in the largest type that leaves the views their least height; cut as the last resort.
+
+    Parameters
+    ----------
+    build
+        Makes the blocks for a size of the type, 1.0 at most.
+    available
+        Pixels for views and blocks together.
+    tallest
+        The views' greatest height.
+
+    Returns
+    -------
+    tuple
+        Blocks, and the height of the views.
+    """
     blocks: list[Drawable] = []
     for factor in (1.0, 0.92, 0.85, 0.78, 0.7, 0.62):
-        blocks = _below(findings, context, factor)
+        blocks = build(factor)
         rest = available - total_height(blocks)
         if rest >= MIN_VIEWS_HEIGHT:
-            return blocks, min(rest, MAX_VIEWS_HEIGHT)
-    note = paragraph("More is said in the text report of this study.", _BOLD, INNER)
+            return blocks, min(rest, tallest)
+    note = paragraph("More is said in the text report of this study.", BOLD, INNER)
     while blocks and available - total_height(blocks) - note.height < MIN_VIEWS_HEIGHT:
         blocks.pop()
     return [*blocks, note], MIN_VIEWS_HEIGHT
 
 
-def _draw_title(page: Image.Image, findings: Findings) -> int:
+def draw_title(page: Image.Image, findings: Findings) -> int:
     """The answer on white, the scale with its thresholds, the notice. Returns the y below."""
     head = wording.headline(findings)
     style = fit(head.title, Style(size=62, bold=True, grey=BLACK), INNER - 40, smallest=34)
@@ -174,7 +190,7 @@ def _axial_vertebra(findings: Findings) -> VertebraFinding:
 
 
 def _below(findings: Findings, context: ResultContext, factor: float) -> list[Drawable]:
-    small, bold, fine = (style.scaled(factor) for style in (_SMALL, _BOLD, _FINE_PRINT))
+    small, bold, fine = (style.scaled(factor) for style in (SMALL, BOLD, FINE_PRINT))
     blocks: list[Drawable] = [*table(findings, INNER, factor), Block(lines=(), after=round(10 * factor))]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
     lines = (

@@ -1,7 +1,7 @@
 """What the results take from the source files: identity, and the headers of the slices that carry a mask. Nothing is invented."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from inference.dxa.findings import DxaFindings
 from inference.errors import PermanentError
 from inference.findings import CtImages, Findings
 from inference.reading import InstanceHeader
@@ -138,6 +139,8 @@ class Source:
         SOP class, series and instance UID of the measured instances, or of the study's, for references.
     images
         None where no mask was made.
+    projection
+        The header of the one image that a projection's result rests on, without identity; None in CT, and where no image is used.
     """
 
     identity: Dataset
@@ -146,6 +149,7 @@ class Source:
     next_series_number: int
     evidence: tuple[InstanceHeader, ...]
     images: SourceImages | None
+    projection: Dataset | None = None
 
 
 def read_source(findings: Findings, headers: Sequence[InstanceHeader]) -> Source:
@@ -163,6 +167,8 @@ def read_source(findings: Findings, headers: Sequence[InstanceHeader]) -> Source
         if unknown:
             raise PermanentError(f"{len(unknown)} measured files are not among the study's headers, first {unknown[0]}")
         measured = tuple(by_path[path] for path in findings.images.source_paths)
+    elif findings.reason is None and findings.dxa is not None:
+        measured = _densitometry(findings.dxa, by_path.values())
     else:
         same_study = [h for h in by_path.values() if h.study_instance_uid == findings.study_instance_uid]
         measured = tuple(sorted(same_study or by_path.values(), key=lambda h: h.sop_instance_uid))
@@ -175,13 +181,42 @@ def read_source(findings: Findings, headers: Sequence[InstanceHeader]) -> Source
         next_series_number=_next_series_number(headers),
         evidence=measured,
         images=None if findings.images is None else _read_images(findings.images, by_path),
+        projection=_projection(findings, measured[0]),
     )
+
+
+def _densitometry(dxa: DxaFindings, headers: Iterable[InstanceHeader]) -> tuple[InstanceHeader, ...]:
+    """The used image first, then the object that the device's values stand in."""
+    wanted = [dxa.used.sop_instance_uid] if dxa.used is not None else []
+    wanted += [dxa.device.sop_instance_uid] if dxa.device is not None else []
+    by_uid = {header.sop_instance_uid: header for header in headers}
+    return tuple(by_uid[uid] for uid in dict.fromkeys(wanted) if uid in by_uid)
+
+
+def _projection(findings: Findings, header: InstanceHeader) -> Dataset | None:
+    """The header of the used image of a densitometry study that has a result."""
+    dxa = findings.dxa
+    if findings.reason is not None or dxa is None or dxa.used is None or dxa.used.sop_instance_uid != header.sop_instance_uid:
+        return None
+    return None if header.path is None else _copied_header(read_dataset(header.path, IMAGE_TAGS, stop_before_pixels=True), header)
 
 
 def _next_series_number(headers: Sequence[InstanceHeader]) -> int:
     """Above every series of the study, and still an IS (PS3.5 6.2: below 2 to the 31st) with the few that are added to it."""
     highest = max((header.series_number or 0 for header in headers), default=0)
     return min(max(highest, 0) + 1, 2**31 - 100)
+
+
+def evidence_of(source: Source) -> list[Dataset]:
+    """References to the instances that a report speaks of, as highdicom takes them."""
+    evidence = []
+    for header in source.evidence:
+        item = copy.deepcopy(source.reference)
+        item.SOPClassUID = header.sop_class_uid
+        item.SOPInstanceUID = header.sop_instance_uid
+        item.SeriesInstanceUID = header.series_instance_uid
+        evidence.append(item)
+    return evidence
 
 
 def stamp_identity(target: Dataset, identity: Dataset) -> None:
@@ -247,7 +282,16 @@ def _labels(mask: NDArray[np.uint8], planes: Sequence[int]) -> frozenset[int]:
 
 
 def _image_header(read: Dataset, header: InstanceHeader) -> Dataset:
-    """One slice's geometry with the UIDs of its header: derived ones where the file has none."""
+    """One slice's geometry, which names a frame of reference."""
+    image = _copied_header(read, header)
+    if "FrameOfReferenceUID" not in image:
+        # The slices share one patient coordinate system, which the file forgot to name: highdicom and the SEG need a name for it.
+        image.FrameOfReferenceUID = derived_uid("frame of reference", header.series_instance_uid)
+    return image
+
+
+def _copied_header(read: Dataset, header: InstanceHeader) -> Dataset:
+    """One image's geometry with the UIDs of its header: derived ones where the file has none."""
     image = _reference(header)
     for keyword in IMAGE_TAGS:
         if keyword in read and not read[keyword].is_empty:
@@ -255,7 +299,4 @@ def _image_header(read: Dataset, header: InstanceHeader) -> Dataset:
     image.SOPClassUID = header.sop_class_uid
     image.SOPInstanceUID = header.sop_instance_uid
     image.Modality = header.modality
-    if "FrameOfReferenceUID" not in image:
-        # The slices share one patient coordinate system, which the file forgot to name: highdicom and the SEG need a name for it.
-        image.FrameOfReferenceUID = derived_uid("frame of reference", header.series_instance_uid)
     return image

@@ -42,6 +42,7 @@ from inference.findings import CtImages, Findings
 from node.results import codes, equipment, wording
 from node.results.contours import middle_plane, outlines
 from node.results.density_class import density_class_lines
+from node.results.dxa import dxa_lines
 from node.results.image_library import image_library
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines
@@ -80,12 +81,12 @@ def build_report(
         groups.append(_outline_group(segment, images, source, key))
     report = MeasurementReport(
         observation_context=observation_context(findings, context),
-        procedure_reported=codes.COMPUTED_TOMOGRAPHY,
+        procedure_reported=codes.PROCEDURE[findings.workflow],
         imaging_measurements=groups,
         title=standard.DCM.ImagingMeasurementReport,
     )
     root = report[0].ContentSequence
-    root.insert(_index(root, standard.DCM.ImagingMeasurements), image_library(slices.headers))
+    root.insert(index_of(root, standard.DCM.ImagingMeasurements), image_library(slices.headers))
     root.extend(_study_containers(findings, context))
     return Comprehensive3DSR(
         evidence=[*slices.headers, segmentation],
@@ -99,7 +100,8 @@ def build_report(
     )
 
 
-def _index(items: ContentSequence, name: Code) -> int:
+def index_of(items: ContentSequence, name: Code) -> int:
+    """Where among a container's items the first of this name stands."""
     return next(index for index, item in enumerate(items) if item.name == name)
 
 
@@ -191,8 +193,10 @@ def _study_containers(findings: Findings, context: ResultContext) -> list[Conten
     containers: list[ContentItem] = []
     derived = _derived_measurements(findings)
     if derived:
-        containers.append(_container(codes.DERIVED_MEASUREMENTS, derived))
-    containers.append(_container(codes.QUALITATIVE_EVALUATIONS, _evaluations(findings, context)))
+        containers.append(container(codes.DERIVED_MEASUREMENTS, derived))
+    band = findings.summary.band if findings.summary is not None and findings.reason is None else None
+    conclusion = codes.BAND[band] if band else codes.NO_BAND
+    containers.append(container(codes.QUALITATIVE_EVALUATIONS, evaluations(findings, conclusion, context)))
     return containers
 
 
@@ -215,13 +219,11 @@ def _derived_measurements(findings: Findings) -> list[ContentItem]:
     return items
 
 
-def _evaluations(findings: Findings, context: ResultContext) -> list[ContentItem]:
+def evaluations(findings: Findings, conclusion: Code, context: ResultContext) -> list[ContentItem]:
+    """The conclusion as code and sentence, the notice, and everything else that is said in words."""
     head = wording.headline(findings)
-    band = findings.summary.band if findings.summary is not None and findings.reason is None else None
     items: list[ContentItem] = [
-        CodeContentItem(
-            name=codes.CONCLUSION, value=codes.concept(codes.BAND[band] if band else codes.NO_BAND), relationship_type=_CONTAINS
-        ),
+        CodeContentItem(name=codes.CONCLUSION, value=codes.concept(conclusion), relationship_type=_CONTAINS),
         text_item(codes.CONCLUSION, f"{head.title}. {head.detail}"),
         text_item(codes.COMMENT, wording.research_notice()),
     ]
@@ -234,6 +236,7 @@ def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]
     items: list[ContentItem] = [text_item(codes.RECOMMENDATION, advice)] if advice else []
     items += [text_item(codes.THRESHOLD, line) for line in wording.threshold_lines(findings)]
     items += [text_item(codes.COMMENT, line) for line in wording.correction_lines(findings)]
+    items += [text_item(codes.COMMENT, line) for line in dxa_lines(findings)]
     items += [text_item(codes.DENSITY_CLASS, line) for line in density_class_lines(findings)]
     items += [text_item(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
     items += [text_item(codes.SECOND_READER, line) for line in second_reader_lines(findings)]
@@ -245,7 +248,8 @@ def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]
     return items
 
 
-def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:
-    container = ContainerContentItem(name=name, relationship_type=_CONTAINS)
-    container.ContentSequence = ContentSequence(items)
-    return container
+def container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:
+    """Items under a heading, for whatever of a report highdicom has no class for."""
+    heading = ContainerContentItem(name=name, relationship_type=_CONTAINS)
+    heading.ContentSequence = ContentSequence(items)
+    return heading

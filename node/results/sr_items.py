@@ -69,9 +69,14 @@ def _second_reader(vertebra: VertebraFinding, algorithm: AlgorithmIdentification
 
 
 def _probabilities(vertebra: VertebraFinding, findings: Findings, context: ResultContext) -> list[Measurement]:
-    """Whole per cent of each class at the level that was read; what the model was trained on is a property of each number."""
+    """Whole per cent of each class at the level that was read."""
     density = read_here(vertebra, findings)
-    if density is None or density.model is None:
+    return [] if density is None else probability_items(density, context)
+
+
+def probability_items(density: DensityClass, context: ResultContext) -> list[Measurement]:
+    """Whole per cent of each class with its algorithm, and what that was trained on; empty without probabilities."""
+    if density.model is None:
         return []
     algorithm = algorithm_identification(density.model, context)
     items = []
@@ -91,14 +96,21 @@ def read_here(vertebra: VertebraFinding, findings: Findings) -> DensityClass | N
 
 
 def predicted_class(vertebra: VertebraFinding, findings: Findings) -> list[QualitativeEvaluation]:
-    """The class that a model predicts, with what that was trained on, and how it stands to the band."""
+    """The class that a model predicts of the body that it read, and how it stands to the band."""
     density = read_here(vertebra, findings)
-    if density is None or density.model is None or density.predicted is None or density.agreement is None:
+    return [] if density is None else class_evaluation(density, codes.CLASS_AGREEMENT)
+
+
+def class_evaluation(density: DensityClass, against: Code) -> list[QualitativeEvaluation]:
+    """The class that a model predicts, with what that was trained on, and its agreement; ``against`` names with what."""
+    if density.model is None or density.predicted is None:
         return []
     predicted = QualitativeEvaluation(name=codes.DENSITY_CLASS, value=codes.PREDICTED_CLASS[density.predicted])
     comment = text_item(codes.COMMENT, origin(density.model), RelationshipTypeValues.HAS_PROPERTIES)
     predicted[0].ContentSequence = ContentSequence([comment])
-    return [predicted, QualitativeEvaluation(name=codes.CLASS_AGREEMENT, value=codes.AGREEMENT[density.agreement])]
+    if density.agreement is None:
+        return [predicted]
+    return [predicted, QualitativeEvaluation(name=against, value=codes.AGREEMENT[density.agreement])]
 
 
 def second_level(vertebra: VertebraFinding) -> list[QualitativeEvaluation]:

@@ -1,6 +1,5 @@
 """Basic Text SR (PS3.3 A.35.1): the same words as the page, for every viewer that shows text. Also how a refusal is told."""
 
-import copy
 from collections.abc import Iterable
 from typing import Final
 
@@ -14,7 +13,6 @@ from highdicom.sr import (
     RelationshipTypeValues,
     TextContentItem,
 )
-from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, BasicTextSRStorage
@@ -25,7 +23,7 @@ from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines, second_reader_text
-from node.results.source import Source
+from node.results.source import Source, evidence_of
 from node.results.sr import observation_context
 from node.results.uids import ResultKey
 
@@ -49,7 +47,9 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
     ]
     root = ContainerContentItem(name=codes.DIAGNOSTIC_IMAGING_REPORT)
     procedure = CodeContentItem(
-        name=standard.DCM.ProcedureReported, value=codes.COMPUTED_TOMOGRAPHY, relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD
+        name=standard.DCM.ProcedureReported,
+        value=codes.PROCEDURE[findings.workflow],
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
     )
     language = CodeContentItem(
         name=standard.DCM.LanguageOfContentItemAndDescendants,
@@ -59,7 +59,7 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
     present = [section for section in sections if section is not None]
     root.ContentSequence = ContentSequence([language, *observation_context(findings, context), procedure, *present])
     report = EnhancedSR(
-        evidence=_evidence(source),
+        evidence=evidence_of(source),
         content=root,
         series_instance_uid=key.uid("text series"),
         series_number=series_number,
@@ -101,15 +101,3 @@ def _section(title: Code, name: Code, lines: Iterable[str]) -> ContainerContentI
     section = ContainerContentItem(name=title, relationship_type=RelationshipTypeValues.CONTAINS)
     section.ContentSequence = ContentSequence(items)
     return section
-
-
-def _evidence(source: Source) -> list[Dataset]:
-    """References to the instances that the text speaks of."""
-    evidence = []
-    for header in source.evidence:
-        item = copy.deepcopy(source.reference)
-        item.SOPClassUID = header.sop_class_uid
-        item.SOPInstanceUID = header.sop_instance_uid
-        item.SeriesInstanceUID = header.series_instance_uid
-        evidence.append(item)
-    return evidence

@@ -15,6 +15,7 @@ from inference.findings import (
     Acquisition,
     Band,
     Correction,
+    DensityClass,
     Findings,
     Notice,
     Reason,
@@ -131,6 +132,8 @@ def headline(findings: Findings) -> Headline:
         return Headline(title=f"{title}: {findings.reason.code}", detail=ascii_text(findings.reason.text))
     if findings.dxa is not None and findings.dxa.device_sentence is not None:
         return Headline(title="VALUES OF THE DENSITOMETER", detail=ascii_text(f"{findings.dxa.device_sentence}."))
+    if findings.dxa is not None and findings.density_class is not None:
+        return _predicted_headline(findings.density_class)
     summary = findings.summary
     if summary is None or summary.attenuation_hu is None or summary.band is None:
         return Headline(title="NO BAND REPORTED", detail="No level may carry a band.")
@@ -141,6 +144,15 @@ def headline(findings: Findings) -> Headline:
     value = f"{name}: {round_hu(summary.attenuation_hu)} HU"
     detail = f"{what[0].upper()}{what[1:]} of the trabecular {ROI_NAME[summary.roi_kind]}; {band_range(summary.band, summary.thresholds)}."
     return Headline(title=f"{value} - {BAND_NAME[summary.band]}", detail=detail)
+
+
+def _predicted_headline(density: DensityClass) -> Headline:
+    """A densitometry study in which a model's probability is all there is."""
+    if density.model is None:
+        return Headline(title="NOTHING REPORTED", detail=ascii_text(f"{density.because}."))
+    title = f"OSTEOPOROSIS {density.percentages['osteoporosis']} % - PREDICTED BY A MODEL"
+    detail = f"Probability by a model trained on {density.model.trained_on}, from the image of {density.level}."
+    return Headline(title=title, detail=ascii_text(f"{detail} The study states no value of the densitometer that could be carried."))
 
 
 def advice(findings: Findings) -> str | None:

@@ -14,10 +14,12 @@ from inference.tolerant import tolerant
 from node.results.capture import build_capture
 from node.results.equipment import software_versions
 from node.results.objects import ResultContext, ResultKind, ResultObject, WrittenResults
+from node.results.page_dxa import draw_dxa_page
 from node.results.picture import draw_page
 from node.results.seg import build_segmentation, plan_segments
 from node.results.source import Source, read_source, stamp_identity
 from node.results.sr import build_report
+from node.results.sr_dxa import build_dxa_report
 from node.results.text import build_text
 from node.results.uids import ResultKey, derived_uid, result_key
 
@@ -41,8 +43,8 @@ def write_results(
     out_dir
         Created where absent; files of an earlier try are replaced.
     kinds
-        What is wanted. Without masks only ``text`` can be written. ``sr`` points at the segments of ``seg``, whose UIDs are the same
-        whether or not it is wanted.
+        What is wanted. Without masks only ``text`` can be written; of a densitometry study with a used image all but ``seg``. In CT
+        ``sr`` points at the segments of ``seg``, whose UIDs are the same whether or not it is wanted.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def write_results(
         png = out_dir / "picture.png" if "picture" in wanted else None
         datasets = _build(findings, source, key, context, wanted)
         if png is not None:
-            page = draw_page(findings, context)
+            page = draw_page(findings, context) if findings.dxa is None else draw_dxa_page(findings, context)
             page.save(png, format="PNG", optimize=False)
             datasets["picture"] = build_capture(page, findings, source, key, context, _series_number(source, "picture"))
         _stamp_time(datasets.values())
@@ -72,7 +74,9 @@ def write_results(
 
 
 def possible_kinds(findings: Findings, source: Source) -> frozenset[ResultKind]:
-    """What can be written of these findings: objects that show bodies need bodies on the source slices."""
+    """What can be written of these findings: objects that show bodies need bodies on the source slices, or the one image that is used."""
+    if source.projection is not None:
+        return frozenset({"sr", "text", "picture"})
     if source.images is None or not any(segment.family == "body" for segment in plan_segments(findings, source.images)):
         return frozenset({"text"})
     return frozenset(ORDER)
@@ -86,7 +90,9 @@ def _build(
     findings: Findings, source: Source, key: ResultKey, context: ResultContext, wanted: Collection[ResultKind]
 ) -> dict[ResultKind, Dataset]:
     built: dict[ResultKind, Dataset] = {}
-    if "seg" in wanted or "sr" in wanted:
+    if findings.dxa is not None and "sr" in wanted:
+        built["sr"] = build_dxa_report(findings, source, key, context, _series_number(source, "sr"))
+    elif "seg" in wanted or "sr" in wanted:
         built["seg"] = segmentation = build_segmentation(findings, source, key, context, _series_number(source, "seg"))
         if "sr" in wanted:
             built["sr"] = build_report(findings, source, segmentation, key, context, _series_number(source, "sr"))

@@ -16,7 +16,7 @@ from node.results.contours import middle_plane, outlines
 from node.results.page_table import table
 from node.results.page_text import Block, Style, fit, paragraph, total_height, wrap
 from node.results.page_views import _dashed, axial_view, draw_view, sagittal_labels, sagittal_view
-from node.results.picture import BACKGROUND, HEIGHT, INNER, MARGIN, WIDTH, _draw_title, draw_page
+from node.results.picture import BACKGROUND, HEIGHT, INNER, MARGIN, WIDTH, draw_title, draw_page
 from tests.node.results.example import CONTEXT, Example, level_uncertain, refused
 
 pytestmark = pytest.mark.unit
@@ -104,7 +104,7 @@ def test_the_marker_stands_at_the_value(example: Example, value: float, band: Ba
     def title(attenuation_hu: float) -> np.ndarray:
         page = Image.new("L", (WIDTH, 500), BACKGROUND)
         summary = replace(example.findings.summary, attenuation_hu=attenuation_hu, band=band)
-        _draw_title(page, replace(example.findings, summary=summary))
+        draw_title(page, replace(example.findings, summary=summary))
         return _pixels(page)[225:].astype(int)
 
     leftmost = np.nonzero((title(value) != title(275.0)).any(axis=0))[0].min()

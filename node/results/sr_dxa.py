@@ -1,0 +1,177 @@
+"""The structured report of a densitometry study (TID 1500, PS3.16): where L1 to L4 lie on the image, whose the numbers are.
+
+The groups of TID 1410 hold coordinates alone: L1 to L4 as cropped, then each level between its discs. Viewers print a group's first numbers
+over the image, where there is no room to say that the device, or a model trained on simulated patients, gave them. So every number
+stands in the Derived Imaging Measurements (TID 1420) with its origin as a property: the densitometer's first, then the model's.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from highdicom.sr import (
+    CodeContentItem,
+    Comprehensive3DSR,
+    ContentItem,
+    ContentSequence,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    MeasurementReport,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    RelationshipTypeValues,
+    SourceImageForRegion,
+    TrackingIdentifier,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes as standard
+from pydicom.sr.coding import Code
+
+from inference.dxa.crop import SpineRoi
+from inference.dxa.findings import DxaFindings
+from inference.dxa.patient import LEVELS
+from inference.findings import Findings
+from node.results import codes, equipment, wording
+from node.results.density_class import origin
+from node.results.dxa import measured_by
+from node.results.image_library import image_library
+from node.results.objects import ResultContext
+from node.results.source import Source, evidence_of
+from node.results.sr import SERIES_DESCRIPTION, container, evaluations, index_of, observation_context
+from node.results.sr_items import class_evaluation, number, probability_items, text_item
+from node.results.uids import ResultKey
+
+_PROPERTY: Final = RelationshipTypeValues.HAS_PROPERTIES
+_Group = PlanarROIMeasurementsAndQualitativeEvaluations
+_Box = tuple[float, float, float, float]
+"""Top, left, bottom, right, counted from the upper left corner of the first pixel."""
+
+
+def build_dxa_report(findings: Findings, source: Source, key: ResultKey, context: ResultContext, series_number: int) -> Comprehensive3DSR:
+    """The structured report of one densitometry study with a used image.
+
+    Raises
+    ------
+    ValueError
+        No image is used, or its header is not at hand.
+    """
+    dxa, image = findings.dxa, source.projection
+    roi = dxa.used.roi if dxa is not None and dxa.used is not None else None
+    if dxa is None or image is None or roi is None:
+        raise ValueError("a report on a densitometry study needs the image that is used")
+    report = MeasurementReport(
+        observation_context=observation_context(findings, context),
+        procedure_reported=codes.PROCEDURE[findings.workflow],
+        imaging_measurements=[_read_group(findings, roi, image, key), *_level_groups(roi, image, key)],
+        title=standard.DCM.ImagingMeasurementReport,
+    )
+    root = report[0].ContentSequence
+    root.insert(index_of(root, standard.DCM.ImagingMeasurements), image_library([image]))
+    numbers = [*_device_numbers(dxa), *_predicted_numbers(findings, context)]
+    if numbers:
+        root.append(container(codes.DERIVED_MEASUREMENTS, numbers))
+    conclusion = codes.DEVICE_VALUES if dxa.device_sentence else codes.MODEL_ALONE
+    root.append(container(codes.QUALITATIVE_EVALUATIONS, evaluations(findings, conclusion, context)))
+    return Comprehensive3DSR(
+        evidence=[image, *(item for item in evidence_of(source) if item.SOPInstanceUID != image.SOPInstanceUID)],
+        content=report,
+        series_instance_uid=key.uid("sr series"),
+        series_number=series_number,
+        sop_instance_uid=key.uid("sr instance"),
+        instance_number=1,
+        series_description=SERIES_DESCRIPTION,
+        **equipment.document_attributes(findings, context),
+    )
+
+
+def _read_group(findings: Findings, roi: SpineRoi, image: Dataset, key: ResultKey) -> _Group:
+    """The box of the crop; what the model says of it as a code, with what it was trained on."""
+    density = findings.density_class
+    read = density is not None and density.model is not None
+    said = f"L1-L4, read by a {origin(density.model)}" if density is not None and density.model is not None else "L1-L4, read by no model"
+    top, left, bottom, right = roi.box
+    group = _group(key, wording.ascii_text(said), (top, left, bottom, right), codes.LUMBAR_SPINE, image)
+    if density is not None and read:
+        evaluated = class_evaluation(density, codes.DEVICE_AGREEMENT)
+        group[0].ContentSequence.extend(item for evaluation in evaluated for item in evaluation)
+    return group
+
+
+def _level_groups(roi: SpineRoi, image: Dataset, key: ResultKey) -> list[_Group]:
+    """Each level between its two discs, over the width of the crop. An uncertain name is marked, and its site is no certain vertebra."""
+    _, left, _, right = roi.box
+    groups = []
+    for level, above, below in zip(LEVELS, roi.discs[:-1], roi.discs[1:], strict=True):
+        # Disc rows count from the centre of the first row, coordinates from its upper edge (PS3.3 C.18.6.1.2).
+        box = (above + 0.5, left, below + 0.5, right)
+        name = level if roi.levels_certain else f"{level}?"
+        groups.append(_group(key, name, box, codes.level_code(level, roi.levels_certain), image))
+    return groups
+
+
+def _group(key: ResultKey, name: str, box: _Box, site: Code, image: Dataset) -> _Group:
+    """TID 1410 without numbers: a closed outline on the image."""
+    top, left, bottom, right = box
+    corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], dtype=np.float64)
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=key.uid(f"tracking {name}"), identifier=name),
+        referenced_region=ImageRegion(
+            graphic_type=GraphicTypeValues.POLYLINE,
+            graphic_data=np.clip(corners, 0.0, (float(image.Columns), float(image.Rows))),
+            source_image=SourceImageForRegion(referenced_sop_class_uid=image.SOPClassUID, referenced_sop_instance_uid=image.SOPInstanceUID),
+        ),
+        finding_type=codes.BONE,
+        finding_sites=[FindingSite(site)],
+    )
+
+
+def _device_numbers(dxa: DxaFindings) -> list[ContentItem]:
+    """The densitometer's values: of the region that counts, then level by level with why one does not count.
+
+    Where the device states no value of that region, the mean of its levels stands there, and is called a mean.
+    """
+    patient = dxa.patient
+    if dxa.device is None or patient is None:
+        return []
+    items: list[ContentItem] = []
+    if patient.region is not None:
+        said = [f"{patient.region}: {patient.because}.", measured_by(dxa)]
+        derivation = None if patient.region in {*dxa.device.t_scores, *dxa.device.bmd_g_cm2} else codes.MEAN
+        items += _stated(patient.bmd_g_cm2, patient.t_score, codes.LUMBAR_SPINE, said, derivation)
+    for level in patient.levels:
+        use = "used." if level.excluded_because is None else f"not used: {wording.reason_text(level.excluded_because)}"
+        items += _stated(level.bmd_g_cm2, level.t_score, codes.LEVEL[level.level], [f"{level.level}: {use}", measured_by(dxa)])
+    return items
+
+
+def _stated(
+    bmd_g_cm2: float | None, t_score: float | None, site: Code, said: Sequence[str], derivation: Code | None = None
+) -> list[ContentItem]:
+    """Density and score as the device prints them: three decimals and one."""
+    items: list[ContentItem] = []
+    for name, value, unit, digits in (
+        (codes.DEVICE_BMD, bmd_g_cm2, codes.G_PER_CM2, 3),
+        (codes.DEVICE_T_SCORE, t_score, codes.T_SCORE_UNIT, 1),
+    ):
+        if value is not None:
+            stated = number(name, value, unit, derivation=derivation)
+            stated[0].MeasuredValueSequence[0].NumericValue = f"{value:.{digits}f}"
+            items += _with_origin(stated, site, said)
+    return items
+
+
+def _predicted_numbers(findings: Findings, context: ResultContext) -> list[ContentItem]:
+    """The model's probabilities, each with what it was trained on."""
+    density = findings.density_class
+    if density is None or density.model is None:
+        return []
+    return [item for found in probability_items(density, context) for item in _with_origin(found, codes.LUMBAR_SPINE, ())]
+
+
+def _with_origin(measurement: Measurement, site: Code, said: Sequence[str]) -> list[CodeContentItem | ContentItem]:
+    item = measurement[0]
+    children = list(item.get("ContentSequence") or ())
+    comments = [text_item(codes.COMMENT, wording.ascii_text(line), _PROPERTY) for line in said]
+    item.ContentSequence = ContentSequence([*children, FindingSite(site), *comments])
+    return [*measurement]
