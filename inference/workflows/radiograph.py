@@ -10,7 +10,7 @@ from pydicom.uid import (
 
 from inference.errors import ReasonCode, Refusal
 from inference.findings import Findings, Notice, Outcome, Reason, SkippedFile
-from inference.header_words import LATERAL_WORDS, words
+from inference.header_words import LATERAL_WORDS, described, words
 from inference.identity import check_identity
 from inference.reading import InstanceHeader
 
@@ -34,11 +34,6 @@ FOR_PROCESSING_CLASSES = frozenset(
 )
 
 HeaderCheck = Callable[[InstanceHeader], None]
-
-
-def described(header: InstanceHeader) -> tuple[str, ...]:
-    """The words of series, protocol and procedure step description: what this image is, as far as the header says."""
-    return words(header.series_description, header.protocol_name, header.performed_procedure_step_description)
 
 
 def check_human(header: InstanceHeader) -> None:
