@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from inference.errors import ReasonCode, WarningCode
 
 if TYPE_CHECKING:
+    from inference.cxr.findings import CxrFindings
     from inference.dxa.findings import DxaFindings
     from inference.volume import Volume
 
@@ -373,6 +374,7 @@ class Findings:
     density_class: DensityClass | None = None
     images: CtImages | None = None
     dxa: "DxaFindings | None" = None
+    cxr: "CxrFindings | None" = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

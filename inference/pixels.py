@@ -41,7 +41,7 @@ PIXEL_KEYWORDS = (
 )
 """Attributes of the Image Pixel, Modality LUT and padding attributes (PS3.3 C.7.6.3, C.11.1, C.7.5.1.1.2)."""
 
-_LOSSY_SYNTAXES = frozenset(
+LOSSY_SYNTAXES = frozenset(
     "1.2.840.10008.1.2.4." + tail for tail in ("50", "51", "53", "55", "81", "91", "93", "100", "101", "102", "103", "112", "203")
 )
 
@@ -105,7 +105,7 @@ def transfer_syntax(dataset: Dataset) -> UID:
 def is_lossy(dataset: Dataset) -> bool:
     """Whether the image was ever compressed with loss (PS3.3 C.7.6.1.1.5): stated in the data set, or by its transfer syntax."""
     with tolerant():
-        return text_of(dataset, "LossyImageCompression") == "01" or str(transfer_syntax(dataset)) in _LOSSY_SYNTAXES
+        return text_of(dataset, "LossyImageCompression") == "01" or str(transfer_syntax(dataset)) in LOSSY_SYNTAXES
 
 
 def _check_length(dataset: Dataset, syntax: UID, name: str) -> None:

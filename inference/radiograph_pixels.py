@@ -166,7 +166,7 @@ def _shown(values: NDArray[Any], known: Mask, dataset: Dataset) -> tuple[FloatAr
             return shown, said
     inside = values[known]
     low, high = float(inside.min()), float(inside.max())
-    return np.clip((values - low) / max(high - low, 1e-9), 0, 1), "no window that shows it"
+    return np.clip((values - low) / max(high - low, 1e-9), 0, 1), "its whole range of greys"
 
 
 def _transforms(values: NDArray[Any], dataset: Dataset) -> Iterator[_Voi]:

@@ -17,6 +17,7 @@ from inference.findings import (
     SkippedFile,
     VertebraFinding,
 )
+from node.report_cxr import cxr_report
 from node.report_dxa import dxa_estimates, dxa_report
 from node.results.objects import ResultObject
 from node.routing import Decision
@@ -47,6 +48,7 @@ def study_report(findings: Findings, decision: Decision, objects: tuple[ResultOb
         "density_class": _density_class(findings.density_class, "band_agreement" if findings.dxa is None else "device_agreement"),
         "estimates": dxa_estimates(findings),
         "dxa": dxa_report(findings.dxa),
+        "cxr": cxr_report(findings.cxr),
         "outputs": [
             {"kind": item.kind, "sop_class": item.sop_class_uid, "sop_instance_uid": item.sop_instance_uid, "path": str(item.path)}
             for item in objects

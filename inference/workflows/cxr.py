@@ -1,45 +1,131 @@
-"""Chest radiographs: what the headers allow is checked; no model bundle is installed, so no study is measured."""
+"""Chest radiographs: every film is recognised and brought into one form, and the best frontal one is chosen.
 
+Without a model that the site allows, a study with a usable film is refused for want of a model; which film would be used, how it lies and
+why the others are not is told either way.
+"""
+
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
-from inference.errors import ReasonCode, Refusal
-from inference.findings import Findings
+from inference.cxr.findings import CxrFindings
+from inference.cxr.recognise import FilmDecision, decide_film, refused_film
+from inference.cxr.view import View, check_body_part, check_frontal
+from inference.errors import ReasonCode, Refusal, WarningCode
+from inference.findings import Findings, Notice, Outcome, Reason, SkippedFile
+from inference.identity import check_identity
+from inference.pixels import LOSSY_SYNTAXES
 from inference.reading import InstanceHeader
-from inference.workflows.radiograph import LATERAL_WORDS, check_human, check_presentation, described, refused_study, words
+from inference.workflows.radiograph import check_human, check_presentation
+
+__all__ = ["NO_MODEL", "check_body_part", "check_frontal", "run"]
 
 NO_MODEL = "Recorded; no model bundle for chest radiographs is installed, so bone density is not estimated."
-CHEST_WORDS = frozenset({"CHEST", "THORAX", "LUNG", "LUNGS", "RIB", "RIBS", "THORACIC", "STERNUM"})
-FRONTAL_VIEWS = frozenset({"PA", "AP"})
+_NO_PIXELS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.", "1.2.840.10008.5.1.4.1.1.104.")
+"""Structured reports, presentation states, encapsulated documents."""
+_ORDER = (View.PA, View.FRONTAL, View.AP)
+"""Of several films the first of these is used: PA shows the chest with the least magnification."""
 
 
 def run(headers: Sequence[InstanceHeader]) -> Findings:
-    """Findings of one study of chest radiographs: refused, with the most telling reason."""
-    return refused_study(headers, "cxr", (check_human, check_presentation, check_body_part, check_frontal), NO_MODEL)
+    """Findings of one study of chest radiographs.
 
-
-def check_body_part(header: InstanceHeader) -> None:
-    """Refuse an image of another body part. A blank Body Part Examined says nothing.
-
-    Raises
-    ------
-    Refusal
-        ``WRONG_BODY_PART``.
+    Parameters
+    ----------
+    headers
+        Every instance of the study, with its path.
     """
-    part = header.body_part_examined.strip()
-    if part and not CHEST_WORDS & set(words(part)):
-        raise Refusal(ReasonCode.WRONG_BODY_PART, f"Body Part Examined is {part!r}, not the chest.")
+    started = time.monotonic()
+    try:
+        notices = check_identity(headers)
+    except Refusal as refusal:
+        return _findings(headers, Reason(code=refusal.code, text=refusal.text), (), (), None, started)
+    images = [header for header in headers if not header.sop_class_uid.startswith(_NO_PIXELS)]
+    films = _one_used(tuple(_decide(header) for header in images))
+    cxr = CxrFindings(films=films)
+    skipped = [_skipped(film) for film in films if film.reason is not None]
+    skipped += [_without_pixels(header) for header in headers if header not in images]
+    notices += _film_notices(cxr, images)
+    return _findings(headers, _reason(cxr), notices, tuple(skipped), cxr, started)
 
 
-def check_frontal(header: InstanceHeader) -> None:
-    """Refuse a lateral view, by View Position or, where that is blank, by a whole word of the descriptions.
+def _decide(header: InstanceHeader) -> FilmDecision:
+    try:
+        check_human(header)
+        check_presentation(header)
+    except Refusal as refusal:
+        return refused_film(header, refusal.code, refusal.text)
+    return decide_film(header)
 
-    Raises
-    ------
-    Refusal
-        ``NOT_FRONTAL``.
-    """
-    view = words(header.view_position)
-    said = view or described(header)
-    if LATERAL_WORDS & set(said) and not FRONTAL_VIEWS & set(said):
-        named = header.view_position.strip() or header.series_description.strip() or header.protocol_name.strip()
-        raise Refusal(ReasonCode.NOT_FRONTAL, f"The view is {named!r}; a frontal one (PA, AP) is needed.")
+
+def _one_used(films: tuple[FilmDecision, ...]) -> tuple[FilmDecision, ...]:
+    """Of several frontal films one is used: PA before AP, then the one that shows the lungs on most pixels."""
+    candidates = [film for film in films if film.used]
+    if len(candidates) < 2:
+        return films
+    best = min(candidates, key=_rank)
+    text = f"Another film of the study suits better (instance {best.sop_instance_uid})."
+    reason = Reason(code=ReasonCode.OTHER_SERIES_PREFERRED, text=text)
+    return tuple(
+        film if not film.used or film is best else replace(film, used=False, because=f"{film.because} {text}", reason=reason, film=None)
+        for film in films
+    )
+
+
+def _rank(decision: FilmDecision) -> tuple[int, float]:
+    view = _ORDER.index(decision.view) if decision.view is not None else len(_ORDER)
+    if decision.film is None:
+        return view, 0.0
+    top, _, bottom, _ = decision.film.lungs
+    return view, top - bottom
+
+
+def _film_notices(cxr: CxrFindings, images: Sequence[InstanceHeader]) -> tuple[Notice, ...]:
+    """What the used film's reader must know."""
+    used = cxr.used
+    if used is None:
+        return ()
+    header = next(header for header in images if header.sop_instance_uid == used.sop_instance_uid)
+    lossy = header.lossy_image_compression == "01" or header.transfer_syntax_uid in LOSSY_SYNTAXES
+    text = "The film was compressed with loss; fine structure of bone may be altered."
+    return used.notices + ((Notice(code=WarningCode.LOSSY_COMPRESSION, text=text),) if lossy else ())
+
+
+def _reason(cxr: CxrFindings) -> Reason:
+    """Why nothing is reported: no model where there is a frontal film, else what became of the first film."""
+    if cxr.used is not None:
+        return Reason(code=ReasonCode.NO_TRAINED_MODEL, text=NO_MODEL)
+    reasons = [film.reason for film in cxr.films if film.reason is not None]
+    return reasons[0] if reasons else Reason(code=ReasonCode.NO_SUITABLE_SERIES, text="The study holds no image.")
+
+
+def _skipped(film: FilmDecision) -> SkippedFile:
+    path = str(film.path) if film.path else f"instance {film.sop_instance_uid}"
+    reason = film.reason or Reason(code=ReasonCode.INTERNAL_ERROR, text=film.because)
+    return SkippedFile(path=path, reason=reason)
+
+
+def _without_pixels(header: InstanceHeader) -> SkippedFile:
+    path = str(header.path) if header.path else f"instance {header.sop_instance_uid}"
+    return SkippedFile(path=path, reason=Reason(code=ReasonCode.NOT_AN_IMAGE, text="A report, presentation state or document."))
+
+
+def _findings(
+    headers: Sequence[InstanceHeader],
+    reason: Reason | None,
+    notices: tuple[Notice, ...],
+    skipped: tuple[SkippedFile, ...],
+    cxr: CxrFindings | None,
+    started: float,
+) -> Findings:
+    finished = Outcome.RESULT_WITH_WARNINGS if notices else Outcome.RESULT
+    return Findings(
+        study_instance_uid=headers[0].study_instance_uid,
+        workflow="cxr",
+        outcome=finished if reason is None else Outcome.REFUSED,
+        reason=reason,
+        warnings=notices,
+        skipped=skipped,
+        cxr=cxr,
+        timings_s={"total": time.monotonic() - started},
+    )
