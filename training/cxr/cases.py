@@ -34,6 +34,8 @@ class Film:
         (4,) of L1 to L4 on the scale of ``device``; NaN where a level was not measured or must not be used.
     device
         Maker of the densitometer; empty where it is not known.
+    age, sex
+        Years, and ``F``, ``M`` or ``O``; NaN and empty where they are not known. No network sees them.
     """
 
     patient: str
@@ -43,6 +45,8 @@ class Film:
     bmd_g_cm2: Floats
     t_scores: Floats
     device: str
+    age: float = float("nan")
+    sex: str = ""
 
     @property
     def grey(self) -> NDArray[np.float32]:

@@ -129,6 +129,8 @@ def _film(person: CohortPatient, options: SimulatedOptions, cache: Path) -> Film
         bmd_g_cm2=found["bmd_g_cm2"],
         t_scores=found["t_scores"],
         device=person.device,
+        age=float(person.patient.age_years),
+        sex=person.patient.sex,
     )
 
 

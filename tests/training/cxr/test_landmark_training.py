@@ -100,22 +100,19 @@ def test_batches_repeat_and_the_network_begins_with_the_mean_shape() -> None:
     assert not torch.equal(first[0]["image"], next(iter(task.batches(2)))["image"])
 
 
-def test_it_learns(tmp_path: Path) -> None:
+def test_it_learns_and_says_how_far_off_it_is(tmp_path: Path) -> None:
     mild = LandmarkAugmentation(rotate_deg=4, gamma=0.2, gain_waves=0.05, noise_sd=0.01, blur_pixels=0.3, borders=0, detail=0.2)
-    loop = replace(landmark_loop(24), learning_rate=6e-3)
+    loop = replace(landmark_loop(8), learning_rate=6e-3)
     options = replace(SMALL, width=0.125, augmentation=mild, loop=loop)
-    validation = films(6, first=100)
-    task = LandmarkTask(options, films(16), validation)
-    fitted = fit(task, options.loop, tmp_path, progress=False)
-    start = task.build().eval()
-    before, after = (float(radial_errors_mm(model, validation, 64).mean()) for model in (start, fitted.model))
-    assert after < 0.7 * before
-    assert fitted.history[-1]["val_error_mm"] == pytest.approx(after, rel=1e-5)
+    validation = films(3, first=100)
+    fitted = fit(LandmarkTask(options, films(12), validation), options.loop, tmp_path, progress=False)
+    losses = [row["train_loss"] for row in fitted.history]
+    assert min(losses[-3:]) < 0.7 * losses[0]
+    errors = radial_errors_mm(fitted.model, validation, 64)
+    assert fitted.history[-1]["val_error_mm"] == pytest.approx(float(errors.mean()), rel=1e-5)
+    assert fitted.history[-1]["val_near"] == pytest.approx(float((errors < 4).mean()))
     found = find_landmarks(validation[0].grey, fitted.model, 64)
-    assert found.shape == (16, 2)
-    assert np.linalg.norm(found - validation[0].landmarks, axis=1).mean() * 3.5 == pytest.approx(
-        float(radial_errors_mm(fitted.model, validation[:1], 64).mean())
-    )
+    np.testing.assert_allclose(errors[0], 3.5 * np.linalg.norm(found - validation[0].landmarks, axis=1))
 
 
 def test_what_cannot_be_learnt_from_is_refused() -> None:
