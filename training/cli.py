@@ -53,6 +53,11 @@ TRAINABLES: Mapping[str, Trainable] = MappingProxyType(
             train="training.medconv.cli:train",
             evaluate="training.medconv.cli:evaluate",
         ),
+        "dxa": Trainable(
+            summary="the 21-layer CNN and its baselines: osteoporosis from an AP spine DXA image",
+            train="training.dxa.cli:train",
+            evaluate="training.dxa.cli:evaluate",
+        ),
     }
 )
 """What can be trained, by name."""

@@ -1,6 +1,5 @@
 """The cases of a run, dealt into training, validation and test part by patient."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from inference.bundles import TrainedOn
 from training.data.labels import LABELS
 from training.data.manifest import read_manifest
+from training.data.origin import origin
 from training.data.rows import Manifest, ManifestRow, manifest_of
 from training.data.split_file import load_or_make_split
 from training.data.splits import TEST, TRAIN, VALIDATION, SplitOptions
@@ -16,11 +16,8 @@ from training.errors import TrainingError
 from training.medconv.crops import Case, CropOptions, Prepared
 from training.medconv.prepare import prepare_manifest, prepare_simulated
 from training.medconv.simulated import SimulatedOptions
-from training.simulation.truth_file import TRUTH_NAME
 
 SPLIT = "split.json"
-_SIMULATED_ID = re.compile(r"SIM\d{6,}-[0-9A-F]{6}")
-"""As :func:`training.simulation.identity.patient_id` writes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,15 +106,6 @@ def ct_rows(manifest: Manifest) -> Manifest:
     if not rows:
         raise TrainingError("the manifest lists no CT study")
     return manifest_of(rows, manifest.folder)
-
-
-def origin(manifest: Manifest) -> TrainedOn:
-    """Patients, unless a single one is known to be simulated: by the ID that the simulation gives, or by the truth beside the images."""
-    simulated = any(
-        _SIMULATED_ID.fullmatch(row.patient_id) or (row.path is not None and (row.path.parent / TRUTH_NAME).exists())
-        for row in manifest.used
-    )
-    return TrainedOn.SIMULATED_PATIENTS if simulated else TrainedOn.PATIENTS
 
 
 def describe(source: SimulatedOptions) -> str:

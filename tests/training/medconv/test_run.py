@@ -11,6 +11,7 @@ import torch
 from inference.bundles import TrainedOn, load_bundle, load_network
 from inference.windows import windowed
 from tests.training.medconv.made import BOX, cases, options
+from training.data.origin import origin
 from training.data.rows import ManifestRow, manifest_of
 from training.data.splits import SplitOptions
 from training.data.values import Modality
@@ -18,7 +19,7 @@ from training.errors import TrainingError
 from training.loop import LoopOptions
 from training.medconv import data as medconv_data
 from training.medconv.crops import CropOptions, Prepared
-from training.medconv.data import DataOptions, load_parts, origin
+from training.medconv.data import DataOptions, load_parts
 from training.medconv.evaluate import tuned_tau2
 from training.medconv.publish import metadata, publish
 from training.medconv.run import METRICS, Finished, MedconvRun
