@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from inference.dxa.classify import OSTEOPOROSIS
 from inference.dxa.densitometer import Densitometer
 from inference.dxa.device_values import DeviceValues
-from inference.dxa.findings import DxaFindings
+from inference.dxa.findings import OSTEOPOROSIS, DxaFindings
 from inference.dxa.patient import LevelValue, PatientLevel
 from inference.dxa.recognise import ImageDecision
 from inference.findings import Findings

@@ -13,6 +13,7 @@ from inference.bundles import Bundle, Kind
 from inference.bundles.metadata import Normalisation
 from inference.classifier import Classified, agreement_by_steps, attempted, check_bundle, class_probabilities, network_scores
 from inference.dxa.crop import SpineRoi
+from inference.dxa.findings import NOT_OSTEOPOROSIS, OSTEOPOROSIS
 from inference.dxa.options import DxaOptions
 from inference.dxa.patient import PatientLevel
 from inference.errors import WarningCode
@@ -21,8 +22,6 @@ from inference.who import BoneLabel
 
 LEVEL = "L1-L4"
 """What a classifier reads."""
-OSTEOPOROSIS, NOT_OSTEOPOROSIS = "osteoporosis", "not osteoporosis"
-"""The two answers. A bundle calls the second ``normal``; it was labelled by a T-score above -2.5, so that osteopenia is in it."""
 _BUNDLE_CLASSES = {"normal": NOT_OSTEOPOROSIS, "osteoporosis": OSTEOPOROSIS}
 _STANDS = "what the device states stands without it"
 

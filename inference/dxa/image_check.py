@@ -28,6 +28,36 @@ _FLANK = (0.55, 1.6)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What is measured of an image; everything but ``aspect`` needs a column.
+
+    Attributes
+    ----------
+    aspect
+        Rows over columns of the scan.
+    width_share
+        Width of the column over that of the scan.
+    discs, disc_depth, covered
+        How many, how much darker than the bodies (over the column's contrast), and over which share of the scan's rows.
+    asymmetry
+        Of the flanks: :func:`flank_asymmetry`.
+    rows
+        Share of the rows in which the column stands out.
+    bend
+        How far the column strays sideways in the middle two thirds of the rows, over the scan's width.
+    """
+
+    aspect: float
+    width_share: float
+    discs: int
+    disc_depth: float
+    covered: float
+    asymmetry: float
+    rows: float
+    bend: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageCheck:
     """What the image tells.
 
@@ -45,30 +75,47 @@ class ImageCheck:
 
 def check_image(pixels: DxaPixels, area: ScanArea, column: Column | None) -> ImageCheck:
     """Compare an image with what an AP spine looks like. Pages are told apart by :attr:`ScanArea.is_page`."""
-    first, left, last, right = area.box
-    aspect = (last - first) / max(right - left, 1)
+    aspect = _aspect(area)
     doubts = [] if _ASPECT[0] <= aspect <= _ASPECT[1] else [f"the scan is {aspect:.1f} times as tall as wide"]
     if column is None:
-        return ImageCheck(
-            doubts=(*doubts, "no column of vertebrae runs through it"), seen=f"{last - first} x {right - left} pixels of scan"
-        )
-    share = column.width / (right - left)
-    asymmetry = flank_asymmetry(pixels, area, column)
-    covered = (column.discs[-1] - column.discs[0]) / (last - first) if column.discs else 0.0
-    inner = column.centre[first + (last - first) // 6 : last - (last - first) // 6]
-    bend = float(np.ptp(inner)) / (right - left)
+        first, left, last, right = area.box
+        seen = f"{last - first} x {right - left} pixels of scan"
+        return ImageCheck(doubts=(*doubts, "no column of vertebrae runs through it"), seen=seen)
+    looks = looks_of(pixels, area, column)
     limits = (
-        (_WIDTH_SHARE[0] <= share <= _WIDTH_SHARE[1], f"its column takes {100 * share:.0f} % of the width"),
-        (len(column.discs) >= _MIN_DISCS, f"{len(column.discs)} discs are seen"),
-        (column.disc_depth >= _MIN_DISC_DEPTH, "what could be discs is hardly darker than the bodies"),
-        (covered >= _MIN_COVERED, f"discs cover {100 * covered:.0f} % of the height"),
-        (asymmetry <= _MAX_ASYMMETRY, "its two sides are unlike"),
-        (column.share_of_rows >= _MIN_ROWS, f"the column stands out in {100 * column.share_of_rows:.0f} % of the rows"),
-        (bend <= _MAX_BEND, "the column bends across the image"),
+        (_WIDTH_SHARE[0] <= looks.width_share <= _WIDTH_SHARE[1], f"its column takes {100 * looks.width_share:.0f} % of the width"),
+        (looks.discs >= _MIN_DISCS, f"{looks.discs} discs are seen"),
+        (looks.disc_depth >= _MIN_DISC_DEPTH, "what could be discs is hardly darker than the bodies"),
+        (looks.covered >= _MIN_COVERED, f"discs cover {100 * looks.covered:.0f} % of the height"),
+        (looks.asymmetry <= _MAX_ASYMMETRY, "its two sides are unlike"),
+        (looks.rows >= _MIN_ROWS, f"the column stands out in {100 * looks.rows:.0f} % of the rows"),
+        (looks.bend <= _MAX_BEND, "the column bends across the image"),
     )
     doubts += [text for holds, text in limits if not holds]
-    seen = f"a column {100 * share:.0f} % of the scan's width with {len(column.discs)} discs, and flanks that are alike"
+    share = 100 * looks.width_share
+    seen = f"a column {share:.0f} % of the scan's width with {looks.discs} discs, and flanks that are alike"
     return ImageCheck(doubts=tuple(doubts), seen=seen)
+
+
+def looks_of(pixels: DxaPixels, area: ScanArea, column: Column) -> Looks:
+    """Measure an image on which a column was found."""
+    first, left, last, right = area.box
+    inner = column.centre[first + (last - first) // 6 : last - (last - first) // 6]
+    return Looks(
+        aspect=_aspect(area),
+        width_share=column.width / (right - left),
+        discs=len(column.discs),
+        disc_depth=column.disc_depth,
+        covered=(column.discs[-1] - column.discs[0]) / (last - first) if column.discs else 0.0,
+        asymmetry=flank_asymmetry(pixels, area, column),
+        rows=column.share_of_rows,
+        bend=float(np.ptp(inner)) / (right - left),
+    )
+
+
+def _aspect(area: ScanArea) -> float:
+    first, left, last, right = area.box
+    return (last - first) / max(right - left, 1)
 
 
 def flank_asymmetry(pixels: DxaPixels, area: ScanArea, column: Column) -> float:

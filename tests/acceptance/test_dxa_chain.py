@@ -15,8 +15,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from inference.bundles import Bundle
-from inference.dxa.classify import OSTEOPOROSIS, spine_probabilities
+from inference.dxa.classify import spine_probabilities
 from inference.dxa.crop import crop_spine
+from inference.dxa.findings import OSTEOPOROSIS
 from node.app import Node
 from node.config import Bundles, DxaWorkflow, Workflows
 from node.ledger.records import StudyReport

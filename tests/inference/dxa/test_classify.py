@@ -13,8 +13,6 @@ from inference.bundles import Bundle, BundleError, BundleSource, Kind, Normalisa
 from inference.bundles.network import read_network
 from inference.classifier import Classified
 from inference.dxa.classify import (
-    NOT_OSTEOPOROSIS,
-    OSTEOPOROSIS,
     agreement_of,
     check_classifier,
     classify_spine,
@@ -24,6 +22,7 @@ from inference.dxa.classify import (
     spine_probabilities,
 )
 from inference.dxa.crop import SpineRoi, crop_spine
+from inference.dxa.findings import NOT_OSTEOPOROSIS, OSTEOPOROSIS
 from inference.dxa.options import DxaOptions
 from inference.dxa.patient import PatientLevel, patient_level
 from inference.errors import ReasonCode, WarningCode

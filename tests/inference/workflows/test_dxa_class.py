@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inference.bundles import BundleSource, NetworkDefinition
-from inference.dxa.classify import NOT_OSTEOPOROSIS, OSTEOPOROSIS
+from inference.dxa.findings import NOT_OSTEOPOROSIS, OSTEOPOROSIS
 from inference.dxa.options import DxaOptions
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import ClassAgreement, Findings, Outcome
