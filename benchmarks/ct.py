@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -40,6 +39,7 @@ from node.outbox.cstore import Item, send
 from node.receive.dimse import DimseReceiver
 from node.spool import Spool
 from tests.peers.tools import free_port
+from training.memory import peak_mib
 from training.simulation.ct import AcquisitionParameters, FieldOfView, PatientParameters, SimulatedCt, simulate_ct
 from training.simulation.dicom import write_dicom
 
@@ -265,8 +265,7 @@ def measure_offline(folder: Path, segmenter: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         ((report, _),) = process_studies(find_studies([folder]), config, Path(out))
     total_s = time.monotonic() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {**report["timings_s"], "all": total_s, "peak_mb": peak}
+    return {**report["timings_s"], "all": total_s, "peak_mb": peak_mib()}
 
 
 def print_chain(console: Console, chain: Chain) -> None:

@@ -30,7 +30,7 @@ def coarse(case: Case) -> Case:
         (PatientParameters(seed=31, trabecular_hu=60, age_years=80, fat_mm=30), COARSE),
         (
             PatientParameters(seed=32, trabecular_hu=190, scoliosis_deg=8, roll_deg=8, contrast=ContrastPhase.VENOUS),
-            replace(COARSE, feet_first=True, noise_sd_hu=20),
+            replace(COARSE, feet_first=True, noise_sd_hu=12),
         ),
         (PatientParameters(seed=33, trabecular_hu=120, contrast=ContrastPhase.ARTERIAL), replace(COARSE, slice_spacing_mm=5)),
     ],

@@ -188,7 +188,8 @@ def test_config_check_says_what_it_read_and_what_is_wrong(
 def test_an_unknown_segmenter_is_named(study: Path, tmp_path: Path) -> None:
     done = runner.invoke(cli.app, ["process", str(study), "--out", str(tmp_path), "--segmenter", "magic"])
     assert isinstance(done.exception, ConfigError)
-    assert "known: classical" in str(done.exception)
+    assert "--segmenter magic" in str(done.exception)
+    assert "'classical', 'network', 'both'" in str(done.exception)
 
 
 def test_without_a_ledger_a_person_is_told_what_makes_one(

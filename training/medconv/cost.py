@@ -7,14 +7,12 @@ Operations are counted by torch on tensors without content. Time and memory are 
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -25,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from training.errors import TrainingError
 from training.medconv.networks import NETWORKS, Shape, build
+from training.memory import peak_mib, resident_mib
 
 _WARM_UP = 2
-_MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +112,7 @@ def measure(name: str, options: CostOptions) -> Cost:
 def _measure_here(name: str, options: CostOptions) -> tuple[int, tuple[float, float], float]:
     """Parameters, median wall and processor time (ms) and growth (MiB) of this process."""
     torch.set_num_threads(options.threads)
-    before = _resident_mib()
+    before = resident_mib()
     network = build(name, width=options.width, size=options.size).eval()
     image = torch.zeros(1, 1, *options.size)
     taken_s: list[tuple[float, float]] = []
@@ -124,19 +122,7 @@ def _measure_here(name: str, options: CostOptions) -> tuple[int, tuple[float, fl
             network(image)
             taken_s.append((time.perf_counter() - started, time.process_time() - busy))
     latency_ms, cpu_ms = (1000 * statistics.median(column) for column in zip(*taken_s[_WARM_UP:], strict=True))
-    return count_parameters(network), (latency_ms, cpu_ms), max(0.0, _peak_mib() - before)
-
-
-def _peak_mib() -> float:
-    """The most memory this process ever held; Linux gives it in KiB, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / _MIB if sys.platform == "darwin" else peak / 1024
-
-
-def _resident_mib() -> float:
-    """The memory this process holds now, where the system tells, else its peak so far."""
-    status = Path("/proc/self/statm")
-    return int(status.read_text().split()[1]) * resource.getpagesize() / _MIB if status.exists() else _peak_mib()
+    return count_parameters(network), (latency_ms, cpu_ms), max(0.0, peak_mib() - before)
 
 
 def table(costs: Sequence[Cost], options: CostOptions) -> str:
