@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from inference.errors import OsteonError
@@ -58,7 +59,8 @@ def gathered(work: Callable[[T], R], items: Sequence[T], what: str, jobs: int, *
     TrainingError
         A process died.
     """
-    return list(track(_results(work, items, jobs), description=what, total=len(items), disable=not progress))
+    console = Console(stderr=True)  # stdout is for what the command prints
+    return list(track(_results(work, items, jobs), description=what, total=len(items), disable=not progress, console=console))
 
 
 def _results(work: Callable[[T], R], items: Sequence[T], jobs: int) -> Iterator[R]:

@@ -1,5 +1,6 @@
 """What a network of spine DXA learns from: crops of L1 to L4 with a class, and every study that gave none, with its reason."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,8 +79,8 @@ class Prepared:
         return "\n".join([head, *(f"  {one.patient}: {one.because}" for one in self.skipped)])
 
     def reasons(self) -> str:
-        """How many were skipped for what, by the reason's first words."""
-        counts = Counter(one.because.split(":")[0][:60] for one in self.skipped)
+        """How many were skipped for what: the reason's code, or its words without numbers."""
+        counts = Counter(_kind(one.because) for one in self.skipped)
         return ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) or "none"
 
     def without_osteopenia(self) -> "Prepared":
@@ -87,6 +88,11 @@ class Prepared:
         left = tuple(case for case in self.cases if case.label is not BoneLabel.OSTEOPENIA)
         gone = tuple(Skipped(patient=case.patient, because="osteopenia, left out as asked") for case in self.cases if case not in left)
         return Prepared(cases=left, skipped=(*self.skipped, *gone))
+
+
+def _kind(because: str) -> str:
+    code, _, text = because.partition(": ")
+    return code if code.isupper() else re.sub(r"\s*\d+\s*", " ", text or code).strip()
 
 
 def crops(pixels: DxaPixels) -> dict[str, NDArray[np.float16]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -75,7 +76,8 @@ class FrozenFeatures:
             Of augmented copies, too: for the training part alone.
         """
         count = self.options.copies if copies else 0
-        shown = track(cases, description=f"features of {self.options.network}", disable=not progress)
+        console = Console(stderr=True)
+        shown = track(cases, description=f"features of {self.options.network}", disable=not progress, console=console, transient=True)
         return Features(cases, [self._one(case, count) for case in shown])
 
     def _one(self, case: Case, copies: int) -> NDArray[np.float32]:

@@ -146,7 +146,7 @@ def _cases(person: CohortPatient, options: SimulatedOptions, cache: Path) -> tup
 
 def _case(name: str, device: str, found: Arrays) -> Case | Skipped:
     if f"{device} because" in found:
-        return Skipped(patient=name, because=f"{device}: {found[f'{device} because'].tobytes().decode()}")
+        return Skipped(patient=name, because=f"{found[f'{device} because'].tobytes().decode()} ({device})")
     t_score = float(found[f"{device} t_score"])
     image, large = found[f"{device} image"], found[f"{device} large"]
     return Case(patient=name, image=image, large=large, label=who_label(t_score), t_score=t_score, device=device)
