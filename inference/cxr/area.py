@@ -81,7 +81,7 @@ def _print_boxes(pixels: RadiographPixels) -> tuple[Box, ...]:
     return tuple(
         (int(top), int(left), min(int(np.ceil(bottom)), shape[0]), min(int(np.ceil(right)), shape[1]))
         for top, left, bottom, right in boxes
-        if bottom - top <= _MAX_LETTERS * max(shape)
+        if min(bottom - top, right - left) <= _MAX_LETTERS * max(shape)
     )
 
 

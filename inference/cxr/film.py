@@ -86,10 +86,10 @@ def normalise(
     top, left, bottom, right = (share * turned_shape[axis % 2] for axis, share in enumerate(lungs))
     if bottom - top < MIN_LUNGS:
         raise Refusal(ReasonCode.ROI_TOO_SMALL, f"The lungs are {bottom - top:.0f} pixels high; at least {MIN_LUNGS} are needed.")
-    _refuse_print(area, shape, turn, (top, left, bottom, right))
+    lines = lines_to_fill(area, shape, turn, (top, left, bottom, right))
     grey = np.float32(1) - pixels.grey if negative else pixels.grey.copy()
     printed = np.zeros(shape, dtype=np.bool_)
-    for first_row, first_column, last_row, last_column in area.print_boxes:
+    for first_row, first_column, last_row, last_column in lines:
         printed[first_row:last_row, first_column:last_column] = True
     fill_print(grey, printed)
     window = (slice(corner[0], end[0]), slice(corner[1], end[1]))
@@ -104,7 +104,7 @@ def normalise(
         negative=negative,
         side_certain=side_certain,
         spacing_mm=spacing_mm if spacing_mm is None or turn.quarters % 2 == 0 else (spacing_mm[1], spacing_mm[0]),
-        filled=len(area.print_boxes),
+        filled=len(lines),
     )
 
 
@@ -117,15 +117,29 @@ def turned_box(box: Box, shape: tuple[int, int], turn: Turn) -> tuple[tuple[int,
     return (int(low[0]), int(low[1])), (int(high[0]), int(high[1]))
 
 
-def _refuse_print(area: FilmArea, shape: tuple[int, int], turn: Turn, lungs: tuple[float, float, float, float]) -> None:
-    """Letters beside the chest are filled; on it, bones would be made up."""
+def lines_to_fill(area: FilmArea, shape: tuple[int, int], turn: Turn, lungs: tuple[float, float, float, float]) -> tuple[Box, ...]:
+    """Lines of print that may be filled, as stored: those beside the chest, and level ones above and below it.
+
+    Of what stands upright on the upright film, above, on or below the lungs, nothing is touched: it is more often the row of spinous
+    processes, or the rings of the windpipe, than print, and bones must not be filled.
+
+    Raises
+    ------
+    Refusal
+        ``BURNED_IN_TEXT`` where a level line stands on the lungs.
+    """
     top, left, bottom, right = lungs
     slack = _OWN_PRINT * (bottom - top)
+    lines = []
     for box in area.print_boxes:
         first, last = turned_box(box, shape, turn)
         across = first[1] < right - slack and last[1] > left + slack
-        if across and first[0] < bottom - slack and last[0] > top + slack:
+        upright = last[0] - first[0] > last[1] - first[1]
+        if across and not upright and first[0] < bottom - slack and last[0] > top + slack:
             raise Refusal(ReasonCode.BURNED_IN_TEXT, "Text stands on the chest; a model must not read it, so the film is not used.")
+        if not (across and upright):
+            lines.append(box)
+    return tuple(lines)
 
 
 def _scaled(image: GreyArray, known: NDArray[np.bool_], lungs: tuple[float, float, float, float]) -> GreyArray:

@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from inference.cxr.film import NormalisedFilm
+from inference.cxr.area import FilmArea
+from inference.cxr.film import NormalisedFilm, lines_to_fill, turned_box
 from inference.cxr.turns import Turn
 from inference.errors import ReasonCode, WarningCode
 from tests.inference.cxr.films import dataset, decided, put, stored, with_text
@@ -206,6 +207,18 @@ def test_text_on_the_chest_is_refused() -> None:
     decision = decided(dataset(change=lambda ds: put(ds, text)))
     assert decision.reason is not None
     assert decision.reason.code is ReasonCode.BURNED_IN_TEXT
+
+
+def test_what_stands_upright_above_the_chest_is_bone_and_is_not_filled() -> None:
+    area = FilmArea(
+        box=(0, 0, 200, 160), shown=np.ones((200, 160), dtype=np.bool_), print_boxes=((0, 70, 30, 78), (90, 2, 140, 10), (2, 60, 12, 99))
+    )
+    lungs = (40.0, 20.0, 180.0, 140.0)
+    assert lines_to_fill(area, (200, 160), Turn(), lungs) == ((90, 2, 140, 10), (2, 60, 12, 99))
+    lying = FilmArea(box=(0, 0, 160, 200), shown=np.ones((160, 200), dtype=np.bool_), print_boxes=((70, 0, 78, 30),))
+    turned = Turn(quarters=3)
+    assert turned_box((70, 0, 78, 30), (160, 200), turned) == ((0, 82), (30, 90))
+    assert lines_to_fill(lying, (160, 200), turned, lungs) == ()
 
 
 def test_spacing_follows_the_turn_and_zero_is_none() -> None:
