@@ -29,7 +29,7 @@ class RegionStore:
     def __init__(self, films: Sequence[Film], options: DensityOptions, *, held_bytes: int = HELD_BYTES) -> None:
         self._options = options
         each = options.chosen.regions * options.size**2 * 2
-        self._held: dict[int, NDArray[np.float16]] | None = {} if each * len(films) <= held_bytes else None
+        self._held: dict[int, tuple[Film, NDArray[np.float16]]] | None = {} if each * len(films) <= held_bytes else None
 
     def of(self, film: Film) -> Images:
         """(N, size, size), in units of the chest's standard deviation, rounded to half precision.
@@ -39,12 +39,12 @@ class RegionStore:
         Refusal, TrainingError
             As :func:`training.cxr.variants.regions_of`.
         """
-        key = id(film.image)
+        key = id(film)  # of an object that is held, and so lives
         if self._held is not None and key in self._held:
-            return self._held[key].astype(np.float32)
+            return self._held[key][1].astype(np.float32)
         found = regions_of(film, self._options.chosen, self._options.size).astype(np.float16)
         if self._held is not None:
-            self._held[key] = found
+            self._held[key] = (film, found)
         return found.astype(np.float32)
 
 
