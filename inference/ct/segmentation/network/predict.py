@@ -16,8 +16,6 @@ CLASSES = ("background", "body", "posterior_elements", "disc", "sacrum", "rib", 
 """What the network's channels mean; a bundle with other classes is refused."""
 BACKGROUND, BODY, POSTERIOR, DISC, SACRUM, RIB, PELVIS = range(len(CLASSES))
 MULTIPLE = 16
-MIN_SLICES = 80
-"""A shorter stack is given to the network between air, as deep as a training patch."""
 CHUNK_VOXELS = 1_100_000
 """Larger scans go through the network in pieces along the spine: memory stays under a gigabyte."""
 OVERLAP = 32
@@ -101,8 +99,8 @@ def _run(network: "nn.Module", image: Floats) -> tuple[NDArray[np.uint8], Floats
     """Structures and margin of one piece, padded with air to what the network can halve; read twice, once mirrored, and averaged."""
     import torch
 
-    pads = _pads(image.shape)
-    padded = np.pad(image, pads, constant_values=-1.0)
+    pads = [(-size) % MULTIPLE for size in image.shape]
+    padded = np.pad(image, [(0, pad) for pad in pads], constant_values=-1.0)
     with torch.inference_mode():
         given = torch.from_numpy(padded)[None, None]
         probabilities = torch.softmax(network(given), dim=1)[0]
@@ -112,13 +110,5 @@ def _run(network: "nn.Module", image: Floats) -> tuple[NDArray[np.uint8], Floats
         labels = probabilities.argmax(dim=0).to(torch.uint8)
         probabilities[BODY] = 0
         difference = body - probabilities.amax(dim=0)
-    keep = tuple(slice(before, before + size) for (before, _), size in zip(pads, image.shape, strict=True))
+    keep = tuple(slice(0, size) for size in image.shape)
     return labels.numpy()[keep], difference.numpy()[keep]
-
-
-def _pads(shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Voxels of air (before, after) per axis: up to a multiple, and a short stack in as much air as training shows one in."""
-    wanted = (max(shape[0], MIN_SLICES), *shape[1:])
-    missing = [full + (-full) % MULTIPLE - size for full, size in zip(wanted, shape, strict=True)]
-    above = max(0, MIN_SLICES - shape[0]) // 2
-    return [(first, total - first) for first, total in zip((above, 0, 0), missing, strict=True)]
