@@ -41,6 +41,7 @@ class Cost:
     images: int
     load_s: float
     study_s: tuple[float, ...]
+    study_cpu_s: tuple[float, ...]
     peak_mb: float
     command_s: float
     command_peak_mb: float
@@ -96,6 +97,7 @@ def cost_of(name: str, study: Path, folder: Path, classifier: str, repeat: int) 
         images=len(list(study.iterdir())),
         load_s=warm["load_s"],
         study_s=tuple(warm["study_s"]),
+        study_cpu_s=tuple(warm["study_cpu_s"]),
         peak_mb=warm["peak_mb"],
         command_s=time.perf_counter() - started,
         command_peak_mb=used.ru_maxrss / 1024,
@@ -125,20 +127,21 @@ def measure(study: Path, classifier: str, repeat: int) -> dict[str, object]:
     except BundleNotFoundError:
         pass
     load_s = time.perf_counter() - begun
-    seconds, outcome = [], ""
+    seconds, cpu_seconds, outcome = [], [], ""
     for number in range(repeat):
         with tempfile.TemporaryDirectory(prefix="osteon-bench-out-") as out:
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             ((report, _),) = process_studies(find_studies([study]), config, Path(out) / str(number))
             seconds.append(time.perf_counter() - started)
+            cpu_seconds.append(time.process_time() - cpu_started)
             outcome = report["outcome"] if report["reason"] is None else report["reason"]["code"]
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"load_s": load_s, "study_s": seconds, "peak_mb": peak_mb, "outcome": outcome, "model": model}
+    return {"load_s": load_s, "study_s": seconds, "study_cpu_s": cpu_seconds, "peak_mb": peak_mb, "outcome": outcome, "model": model}
 
 
 def print_table(costs: list[Cost]) -> None:
-    """Seconds of the first and of the median later study, and peak memory."""
-    names = ("study", "images", "outcome", "load s", "first study s", "later study s", "peak MB", "command s", "its peak MB")
+    """Seconds of the first and of the median later study, the processor's share of them (other processes may run beside), and peak memory."""
+    names = ("study", "images", "outcome", "load s", "first s", "later s", "later CPU s", "peak MB", "command s", "its peak MB")
     table = Table(*names, title=f"One DXA study ({costs[0].model}; {os.cpu_count()} cores)")
     for cost in costs:
         later = statistics.median(cost.study_s[1:] or cost.study_s)
@@ -149,6 +152,7 @@ def print_table(costs: list[Cost]) -> None:
             f"{cost.load_s:.1f}",
             f"{cost.study_s[0]:.2f}",
             f"{later:.2f}",
+            f"{statistics.median(cost.study_cpu_s[1:] or cost.study_cpu_s):.2f}",
             f"{cost.peak_mb:.0f}",
             f"{cost.command_s:.1f}",
             f"{cost.command_peak_mb:.0f}",

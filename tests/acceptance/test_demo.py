@@ -12,7 +12,8 @@ from inference.bundles import shipped_names
 
 pytestmark = pytest.mark.acceptance
 
-CLASSIFIER = "medconv"
+CLASSIFIER, DXA_CLASSIFIER = "medconv", "dxa-cnn21"
+DXA_OBJECTS = {"Comprehensive 3D SR Storage", "Basic Text SR Storage", "Secondary Capture Image Storage"}
 
 
 def test_the_demo_delivers_every_result_and_says_so(tmp_path: Path) -> None:
@@ -28,15 +29,26 @@ def test_the_demo_delivers_every_result_and_says_so(tmp_path: Path) -> None:
         arrived.setdefault(ds.StudyInstanceUID, []).append(ds.SOPClassUID.name)
     measured = [names for names in arrived.values() if len(names) == 4]
     refused = [names for names in arrived.values() if names == ["Basic Text SR Storage"]]
+    read = [names for names in arrived.values() if set(names) == DXA_OBJECTS]
     assert len(arrived) == 5
-    assert len(measured) + len(refused) == 5
+    assert len(measured) + len(read) + len(refused) == 5
     assert len(measured) >= 2
+    said = " ".join(done.stdout.split())
+    if DXA_CLASSIFIER in shipped_names():
+        assert len(read) == 1
+        spines = [path for path in files if b"Predicted from the image of L1-L4" in path.read_bytes()]
+        assert len(spines) == 2, "an SR and a text"
+        assert all(b"model trained on simulated patients" in path.read_bytes() for path in spines)
+        assert f"{DXA_CLASSIFIER}, trained on simulated patients" in said
+    else:
+        assert read == []
+        assert f"there is no bundle '{DXA_CLASSIFIER}'" in said
     assert list((tmp_path / "node" / "results").rglob("picture.png"))
     predicted = [path for path in files if b"Predicted density class of L1" in path.read_bytes()]
     if CLASSIFIER in shipped_names():
         assert len(predicted) >= 4, "an SR and a text for two studies"
         assert all(b"model trained on simulated patients" in path.read_bytes() for path in predicted)
-        assert f"{CLASSIFIER}, trained on simulated" in " ".join(done.stdout.split())
+        assert f"{CLASSIFIER}, trained on simulated" in said
     else:
         assert predicted == []
         assert "there is no bundle" in done.stdout
