@@ -140,7 +140,7 @@ def measure(study: Path, classifier: str, repeat: int) -> dict[str, object]:
 
 
 def print_table(costs: list[Cost]) -> None:
-    """Seconds of the first and of the median later study, the processor's share of them (other processes may run beside), and peak memory."""
+    """Seconds of the first and of the median later study, the processor's own (others may run beside), and peak memory."""
     names = ("study", "images", "outcome", "load s", "first s", "later s", "later CPU s", "peak MB", "command s", "its peak MB")
     table = Table(*names, title=f"One DXA study ({costs[0].model}; {os.cpu_count()} cores)")
     for cost in costs:

@@ -1,18 +1,20 @@
 """The JSON of a densitometry study: every image's decision, L1 to L4, and the device's own values, marked as its own."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inference.dxa.densitometer import Densitometer
-from inference.dxa.device_values import DeviceValues
-from inference.dxa.findings import OSTEOPOROSIS, DxaFindings
-from inference.dxa.patient import LevelValue, PatientLevel
-from inference.dxa.recognise import ImageDecision
+from inference.dxa.patient import OSTEOPOROSIS, LevelValue, PatientLevel
 from inference.findings import Findings
+
+if TYPE_CHECKING:  # the node's own process reports and must not load what the workflows need
+    from inference.dxa.densitometer import Densitometer
+    from inference.dxa.device_values import DeviceValues
+    from inference.dxa.findings import DxaFindings
+    from inference.dxa.recognise import ImageDecision
 
 Json = dict[str, Any]
 
 
-def dxa_report(dxa: DxaFindings | None) -> Json | None:
+def dxa_report(dxa: "DxaFindings | None") -> Json | None:
     """``dxa`` of the report; None for any other study. BMD carries three decimals and T-scores one, as densitometers print them."""
     if dxa is None:
         return None
@@ -43,7 +45,7 @@ def dxa_estimates(findings: Findings) -> list[Json]:
     ]
 
 
-def _densitometer(device: Densitometer | None) -> Json | None:
+def _densitometer(device: "Densitometer | None") -> Json | None:
     """What made the used image, as its header says."""
     if device is None:
         return None
@@ -54,7 +56,7 @@ def _densitometer(device: Densitometer | None) -> Json | None:
     }
 
 
-def _image(image: ImageDecision) -> Json:
+def _image(image: "ImageDecision") -> Json:
     roi = image.roi
     return {
         "sop_instance_uid": image.sop_instance_uid,
@@ -76,7 +78,7 @@ def _image(image: ImageDecision) -> Json:
     }
 
 
-def _device(values: DeviceValues | None, patient: PatientLevel | None) -> Json | None:
+def _device(values: "DeviceValues | None", patient: PatientLevel | None) -> Json | None:
     if values is None or patient is None:
         return None
     return {

@@ -13,9 +13,8 @@ from inference.bundles import Bundle, Kind
 from inference.bundles.metadata import Normalisation
 from inference.classifier import Classified, agreement_by_steps, attempted, check_bundle, class_probabilities, network_scores
 from inference.dxa.crop import SpineRoi
-from inference.dxa.findings import NOT_OSTEOPOROSIS, OSTEOPOROSIS
 from inference.dxa.options import DxaOptions
-from inference.dxa.patient import PatientLevel
+from inference.dxa.patient import NOT_OSTEOPOROSIS, OSTEOPOROSIS, PatientLevel
 from inference.errors import WarningCode
 from inference.findings import ClassAgreement, DensityClass, Notice
 from inference.who import BoneLabel

@@ -7,9 +7,6 @@ from inference.dxa.device_values import DeviceValues
 from inference.dxa.patient import PatientLevel
 from inference.dxa.recognise import ImageDecision
 
-OSTEOPOROSIS, NOT_OSTEOPOROSIS = "osteoporosis", "not osteoporosis"
-"""The two answers of a classifier. A bundle calls the second ``normal``; it was labelled by a T-score above -2.5: osteopenia is in it."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class DxaFindings:

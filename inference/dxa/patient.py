@@ -13,6 +13,8 @@ from inference.findings import Reason
 from inference.who import BoneLabel, who_label
 
 LEVELS = ("L1", "L2", "L3", "L4")
+OSTEOPOROSIS, NOT_OSTEOPOROSIS = "osteoporosis", "not osteoporosis"
+"""The two answers of a classifier. A bundle calls the second ``normal``; it was labelled by a T-score above -2.5: osteopenia is in it."""
 MAX_T_DIFFERENCE = 1.0
 """A level is excluded where its T-score lies more than this from its neighbour's (ISCD adult official positions, spine BMD)."""
 MIN_LEVELS = 2

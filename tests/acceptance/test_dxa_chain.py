@@ -17,7 +17,7 @@ from pydicom.uid import generate_uid
 from inference.bundles import Bundle
 from inference.dxa.classify import spine_probabilities
 from inference.dxa.crop import crop_spine
-from inference.dxa.findings import OSTEOPOROSIS
+from inference.dxa.patient import OSTEOPOROSIS
 from node.app import Node
 from node.config import Bundles, DxaWorkflow, Workflows
 from node.ledger.records import StudyReport

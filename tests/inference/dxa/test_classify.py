@@ -22,9 +22,8 @@ from inference.dxa.classify import (
     spine_probabilities,
 )
 from inference.dxa.crop import SpineRoi, crop_spine
-from inference.dxa.findings import NOT_OSTEOPOROSIS, OSTEOPOROSIS
 from inference.dxa.options import DxaOptions
-from inference.dxa.patient import PatientLevel, patient_level
+from inference.dxa.patient import NOT_OSTEOPOROSIS, OSTEOPOROSIS, PatientLevel, patient_level
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import ClassAgreement
 from inference.who import BoneLabel

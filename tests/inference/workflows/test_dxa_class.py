@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from inference.bundles import BundleSource, NetworkDefinition
-from inference.dxa.findings import NOT_OSTEOPOROSIS, OSTEOPOROSIS
 from inference.dxa.options import DxaOptions
+from inference.dxa.patient import NOT_OSTEOPOROSIS, OSTEOPOROSIS
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import ClassAgreement, Findings, Outcome
 from inference.reading import InstanceHeader, read_headers
