@@ -1,21 +1,22 @@
 """The JSON of a chest radiograph: every film's decision, and of the used one how it lies and where its chest is."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inference.cxr.film import NormalisedFilm
-from inference.cxr.findings import CxrFindings
-from inference.cxr.fit import ThoraxFit
-from inference.cxr.recognise import FilmDecision
+if TYPE_CHECKING:  # the node's own process reports and must not load what the workflows need
+    from inference.cxr.film import NormalisedFilm
+    from inference.cxr.findings import CxrFindings
+    from inference.cxr.fit import ThoraxFit
+    from inference.cxr.recognise import FilmDecision
 
 Json = dict[str, Any]
 
 
-def cxr_report(cxr: CxrFindings | None) -> Json | None:
+def cxr_report(cxr: "CxrFindings | None") -> Json | None:
     """``cxr`` of the report; None for any other study."""
     return None if cxr is None else {"films": [_film(film) for film in cxr.films]}
 
 
-def _film(decision: FilmDecision) -> Json:
+def _film(decision: "FilmDecision") -> Json:
     return {
         "sop_instance_uid": decision.sop_instance_uid,
         "path": None if decision.path is None else str(decision.path),
@@ -28,7 +29,7 @@ def _film(decision: FilmDecision) -> Json:
     }
 
 
-def _position(film: NormalisedFilm | None) -> Json | None:
+def _position(film: "NormalisedFilm | None") -> Json | None:
     """How the film lies in its file; ``to_stored`` leads from (row, column, 1) on the upright film to (row, column) as stored."""
     if film is None:
         return None
@@ -47,7 +48,7 @@ def _position(film: NormalisedFilm | None) -> Json | None:
     }
 
 
-def _seen(fit: ThoraxFit | None) -> Json | None:
+def _seen(fit: "ThoraxFit | None") -> Json | None:
     if fit is None:
         return None
     return {"fit": round(fit.best.score, 2), "lead": round(fit.lead, 2), "column_over_lungs": round(fit.column_over_lungs, 2)}
