@@ -72,7 +72,7 @@ def _dxa_answer(report: Json) -> str:
     """The densitometer's own values first, else what a model predicts, with what that was trained on."""
     values = report["dxa"]["device_values"]
     if values is not None and values["region"] is not None:
-        return f"{values['region']} by the densitometer: T-score {values['t_score']}, BMD {values['bmd_g_cm2']} g/cm2"
+        return f"{values['region']} by the densitometer: {_device_values(values)}"
     return "; ".join(
         f"{item['level']} osteoporosis {100 * item['probability_osteoporosis']:.0f} %, predicted by {item['by']}"
         for item in report["estimates"]
@@ -96,8 +96,15 @@ def dxa_lines(dxa: Json) -> list[str]:
     values = dxa["device_values"]
     if values is None:
         return [*lines, f"values of the densitometer: {dxa['device_because']}"]
-    told = f"{values['region'] or 'no region'}: BMD {values['bmd_g_cm2']} g/cm2, T-score {values['t_score']}, {values['who_category']}"
+    told = f"{values['region'] or 'no region'}: {_device_values(values)}"
     return [*lines, f"values of the densitometer, not of Osteon: {told} ({values['because']})"]
+
+
+def _device_values(values: Json) -> str:
+    """Density, T-score and WHO class, as far as the device states them."""
+    parts = [f"BMD {values['bmd_g_cm2']:.3f} g/cm2"] if values["bmd_g_cm2"] is not None else []
+    parts += [f"T-score {values['t_score']:.1f}, {values['who_category']}"] if values["t_score"] is not None else []
+    return ", ".join(parts) or "no value of two levels or more"
 
 
 def _vertebrae(vertebrae: list[Json]) -> Table:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from node import cli
 from node.config_file import parse_config
 from node.errors import ConfigError, ExitCode
-from node.pipeline import ct_options
+from node.pipeline import ct_options, workflow_options
 from tests.inference.ct.made_classifier import write_classifier
 from tests.simulated import write_study
 
@@ -58,6 +58,20 @@ def test_a_classifier_of_simulated_patients_predicts_only_when_allowed(site: Pat
     assert "made 1.0.0 was trained on simulated patients" in silent["density_class"]["because"]
     assert [item["name"] for item in silent["models"]] == [item["name"] for item in allowed["models"]][:1]
     assert not {item["sop_instance_uid"] for item in silent["outputs"]} & {item["sop_instance_uid"] for item in allowed["outputs"]}
+
+
+def test_the_classifier_of_dxa_is_the_sites_choice_and_one_source_serves_every_workflow() -> None:
+    plain = parse_config("bundles: {allow_simulated: true}")
+    options = workflow_options(plain)
+    assert options.dxa.classifier == "dxa-cnn21"
+    assert options.dxa.bundles == options.ct.bundles
+    assert options.dxa.bundles.allow_simulated
+    assert workflow_options(parse_config("workflows: {dxa: {classifier: ours}}")).dxa.classifier == "ours"
+    none = parse_config("bundles: {allow_simulated: true}\nworkflows: {dxa: {classifier: null}}")
+    assert workflow_options(none).dxa.classifier is None
+    assert none.sha256 != plain.sha256
+    with pytest.raises(ConfigError, match=r"workflows.dxa.classifier"):
+        parse_config("workflows: {dxa: {classifier: ../elsewhere}}")
 
 
 def test_the_classifier_is_the_sites_choice() -> None:

@@ -234,7 +234,9 @@ def test_json_and_console_keep_device_and_model_apart(beside: Study, alone: Stud
     assert report["density_class"]["device_agreement"] == "agrees"
     assert report["dxa"]["device_values"]["t_score"] == -2.5
     assert report["dxa"]["densitometer"]["software_versions"] == ["1"]
-    assert outcome_line(report) == "L1-L3 by the densitometer: T-score -2.5, BMD 0.857 g/cm2 \\[result]"
+    assert outcome_line(report) == "L1-L3 by the densitometer: BMD 0.857 g/cm2, T-score -2.5, osteoporosis \\[result]"
+    report["dxa"]["device_values"]["bmd_g_cm2"] = None
+    assert outcome_line(report) == "L1-L3 by the densitometer: T-score -2.5, osteoporosis \\[result]"
     shares = "not osteoporosis 22 %, osteoporosis 78 %; dxa-cnn21, trained on simulated patients"
     assert density_class_line(report["density_class"]) == f"osteoporosis, agrees with the densitometer ({shares})"
     only = json_of(alone.findings)
