@@ -58,6 +58,16 @@ TRAINABLES: Mapping[str, Trainable] = MappingProxyType(
             train="training.dxa.cli:train",
             evaluate="training.dxa.cli:evaluate",
         ),
+        "cxr-landmarks": Trainable(
+            summary="sixteen bony landmarks of a frontal chest film, by a topology-adapting graph network",
+            train="training.cxr.landmark_cli:train",
+            evaluate="training.cxr.landmark_cli:evaluate",
+        ),
+        "cxr": Trainable(
+            summary="Attentive Multi-ROI: bone density of L1 to L4 from the bones on a frontal chest film",
+            train="training.cxr.cli:train",
+            evaluate="training.cxr.cli:evaluate",
+        ),
     }
 )
 """What can be trained, by name."""

@@ -16,8 +16,8 @@ PAPER: Mapping[str, float] = MappingProxyType(
 )
 """Section III-E, of the proposed model."""
 NOTE = (
-    "The paper's 2.1 million are 16 regressors of 131,585; fifteen regions have one each, and the global one is the sixteenth. A film has one "
-    "channel: with three, VGG-16 has 14,714,688."
+    "The paper's 2.1 million are 16 regressors of 131,585; fifteen regions have one each, and the global one is the sixteenth. A film has "
+    "one channel: with three, VGG-16 has 14,714,688."
 )
 
 

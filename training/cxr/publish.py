@@ -90,7 +90,7 @@ def publish_landmarks(
         trained_on=films.trained_on,
         training=_training(films, fitted.seconds, fitted.model, options.loop.seed, origin),
         metrics=_landmark_metrics(errors_mm, films.trained_on.words),
-        intended_use="Landmarks of clavicles, rib cage, C7 and T12 on a frontal chest film, from which regions of bone are cut. Research use.",
+        intended_use="Landmarks of clavicles, rib cage, C7 and T12 on a frontal chest film, to cut regions of bone by. Research use.",
         limits=_limits(films, _LANDMARK_LIMITS),
         paper=LANDMARKS_PAPER,
     )
@@ -201,14 +201,6 @@ def _metric(name: str, found: Interval, cases: int, data: str) -> Metric:
         return Metric(name=name, value=value, cases=cases, data=data)
     low, high = min(round(found.low, 4), value), max(round(found.high, 4), value)
     return Metric(name=name, value=value, low=low, high=high, cases=cases, data=data)
-
-
-def targets_by_level(targets: Sequence[str]) -> dict[str, list[int]]:
-    """Which outputs of an ensemble are of which level, by the names that :func:`publish_density` gives."""
-    found: dict[str, list[int]] = {}
-    for index, name in enumerate(targets):
-        found.setdefault(name.partition("_")[0].upper(), []).append(index)
-    return found
 
 
 def known_films(films: Films) -> tuple[Film, ...]:

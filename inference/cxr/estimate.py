@@ -1,0 +1,98 @@
+"""From a film in its one form to the density of L1-L4: landmarks, regions, and what an ensemble's networks say of them.
+
+The caller loads both networks (:func:`inference.bundles.load_network`); torch loads when this runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.cxr.regions import crop_regions, reference_of, with_whole
+from inference.cxr.rois import Floats, Rois, rois_of
+
+if TYPE_CHECKING:  # torch takes two seconds to load
+    from inference.cxr.network import DensityEnsemble
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelEstimate:
+    """One vertebra.
+
+    Attributes
+    ----------
+    bmd_g_cm2
+        The mean of the folds' networks, on the scale of the densitometer that they learnt from.
+    spread_g_cm2
+        Their standard deviation about it: how far they disagree, which is less than how far they may all be off.
+    members_g_cm2
+        What each of them said, in the order of the folds.
+    attention
+        (15,) how much the networks take from each region, in the order of :data:`inference.cxr.rois.REGION_NAMES`; sums to 1.
+    """
+
+    level: str
+    bmd_g_cm2: float
+    spread_g_cm2: float
+    members_g_cm2: Floats
+    attention: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmEstimate:
+    """One film: where its regions lie (pixels of the film), and each level's estimate."""
+
+    landmarks: Floats
+    rois: Rois
+    levels: tuple[LevelEstimate, ...]
+
+
+def level_of(target: str) -> str:
+    """The vertebra of an output that is called as in ``l1_fold1_bmd_g_cm2``."""
+    return target.partition("_")[0].upper()
+
+
+def estimate_density(
+    image: NDArray[np.floating], landmarks: Floats, network: "DensityEnsemble", targets: Sequence[str], size: int
+) -> FilmEstimate:
+    """What an ensemble says of a film.
+
+    Parameters
+    ----------
+    image
+        (rows, columns), upright, bone bright.
+    landmarks
+        (16, 2) in its pixels.
+    network, targets, size
+        Of a bundle: its network, its outputs by name, and the side of a region in pixels.
+
+    Raises
+    ------
+    Refusal
+        ``LANDMARKS_IMPLAUSIBLE`` or ``ROI_OUTSIDE_FILM``.
+    """
+    import torch
+
+    shape = (image.shape[0], image.shape[1])
+    rois = rois_of(landmarks, shape)
+    regions = crop_regions(image, with_whole(rois, shape), size, reference=reference_of(image, landmarks))
+    given = torch.from_numpy(regions)[None]
+    with torch.inference_mode():
+        said = network(given)[0].double().numpy()
+        attention = network.attention(given)[0].double().numpy()
+    columns: dict[str, list[int]] = {}
+    for index, target in enumerate(targets):
+        columns.setdefault(level_of(target), []).append(index)
+    levels = tuple(
+        LevelEstimate(
+            level=level,
+            bmd_g_cm2=float(said[chosen].mean()),
+            spread_g_cm2=float(said[chosen].std()),
+            members_g_cm2=np.asarray(said[chosen], dtype=np.float64),
+            attention=np.asarray(attention[chosen].mean(axis=0), dtype=np.float64),
+        )
+        for level, chosen in columns.items()
+    )
+    return FilmEstimate(landmarks=landmarks, rois=rois, levels=levels)
