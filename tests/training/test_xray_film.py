@@ -125,3 +125,15 @@ def test_a_marker_is_white_and_must_fit() -> None:
     assert columns.min() > 240
     with pytest.raises(ValueError, match="does not fit"):
         burn_marker(np.zeros((30, 30), np.float32), "LONG MARKER", 1.0)
+
+
+def test_raised_arms_leave_the_sides_of_the_chest_free() -> None:
+    patient = spine_patient()
+    spine = build_spine(patient)
+    low, high = (float(spine.level(name).frame.origin[2]) for name in ("T9", "T6"))
+    hanging, raised = (
+        paint_anatomy(patient, spacing_mm=COARSE_MM, z_range_mm=(low, high), arms_raised=arms_raised) for arms_raised in (False, True)
+    )
+    middle = hanging.hu.shape[2] // 2
+    assert (hanging.hu > -200).sum() > 1.1 * (raised.hu > -200).sum()
+    assert np.array_equal(hanging.hu[:, :, middle - 5 : middle + 5], raised.hu[:, :, middle - 5 : middle + 5])

@@ -140,13 +140,17 @@ def painted(canvas: Canvas, body: Body, affine: NDArray[np.float64]) -> PaintedP
     )
 
 
-def paint_anatomy(patient: PatientParameters, *, spacing_mm: float, z_range_mm: tuple[float, float] | None = None) -> PaintedPatient:
+def paint_anatomy(
+    patient: PatientParameters, *, spacing_mm: float, z_range_mm: tuple[float, float] | None = None, arms_raised: bool = False
+) -> PaintedPatient:
     """The patient at 120 kVp without contrast on isotropic voxels in the anatomical frame: left, posterior, cranial from L3, mm.
 
     Parameters
     ----------
     z_range_mm
         (lowest, highest) slice; from the hips to above T1 where absent.
+    arms_raised
+        As for a lateral film; the arms hang down otherwise.
     """
     body = build_body(patient_without_contrast(patient), 120.0)
     spine, trunk = body.spine, body.torso
@@ -160,7 +164,7 @@ def paint_anatomy(patient: PatientParameters, *, spacing_mm: float, z_range_mm: 
     affine[:3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) * spacing_mm
     affine[:3, 3] = (-half, front, low)
     canvas = Canvas((shape[0], shape[1], shape[2]), affine, width_mm=spacing_mm, bone_hu=body.table.bone_hu, with_mineral=True)
-    paint(canvas, body, arms_raised=False)
+    paint(canvas, body, arms_raised=arms_raised)
     return painted(canvas, body, affine)
 
 

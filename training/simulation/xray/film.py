@@ -136,7 +136,8 @@ def set_up(patient: PatientParameters, acquisition: ChestFilmParameters | None =
     beam_centre = _centre(spine, chosen)
     reach = chosen.height_mm / 2 + 15.0
     z_range_mm = (beam_centre[1] - reach, min(beam_centre[1] + reach, _top(spine)))
-    painted = paint_anatomy(plain, spacing_mm=chosen.paint_spacing_mm, z_range_mm=z_range_mm)
+    raised = chosen.view is View.LATERAL  # hanging arms would hide what a lateral film is taken for
+    painted = paint_anatomy(plain, spacing_mm=chosen.paint_spacing_mm, z_range_mm=z_range_mm, arms_raised=raised)
     beam, detector = _geometry(painted, chosen, beam_centre)
     return FilmSetUp(patient=patient, acquisition=chosen, painted=painted, beam=beam, detector=detector)
 
