@@ -173,5 +173,5 @@ def classify(bundle: Bundle, prepared: Prepared) -> Predictions:
     osteon = bundle.metadata.osteon
     if osteon.architecture != CNN21 or osteon.classes != CLASSES or osteon.input.patch_size != SIZE:
         raise TrainingError(f"{bundle.folder} holds no classifier of the crop of L1 to L4 in DXA images")
-    examples = Images(prepared.cases, DxaOptions(augmentation="none"))
+    examples = Images(prepared.cases, DxaOptions(augmentation="none"), raw=True)
     return predictions_of(prepared.cases, predict(load_network(bundle), examples, 16), osteon.temperature or 1.0)

@@ -18,11 +18,12 @@ from inference.bundles import (
     TrainedOn,
     TrainingSummary,
 )
-from inference.dxa.network import SIZE
+from inference.dxa.network import SIZE, Cnn21
 from training.dxa.cases import CLASSES
 from training.dxa.evaluate import COLUMNS, FURTHER, SOURCE, draw
 from training.dxa.options import CNN21
 from training.dxa.run import DxaRun, Finished
+from training.dxa.task import folded
 from training.errors import TrainingError
 from training.export import Publication, export_bundle
 from training.loop.curves import plot_learning_curves
@@ -74,7 +75,9 @@ def publish(run: DxaRun, finished: Finished, command: str, folder: Path) -> Bund
     )
     grey = np.stack([case.image.astype(np.float32) for case in run.turn.validation[: run.options.batch]])
     example = torch.from_numpy(grey[:, None]).expand(-1, CHANNELS, -1, -1).contiguous()
-    return export_bundle(finished.fitted.model, metadata(run, finished, command), network, publication, folder, example=example)
+    model = finished.fitted.model
+    assert isinstance(model, Cnn21)
+    return export_bundle(folded(model), metadata(run, finished, command), network, publication, folder, example=example)
 
 
 def why_no_bundle(run: DxaRun) -> str | None:

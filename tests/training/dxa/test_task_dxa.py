@@ -7,7 +7,7 @@ import torch
 from inference.dxa.network import Cnn21
 from tests.training.dxa.made import case, cases, options, spread
 from training.dxa.options import GRID, DxaOptions, paper_loop
-from training.dxa.task import DxaTask, Images, fingerprint, predict
+from training.dxa.task import DxaTask, Images, fingerprint, folded, predict
 from training.errors import TrainingError
 
 pytestmark = pytest.mark.unit
@@ -69,12 +69,21 @@ def test_batches_hold_every_case_once_and_repeat() -> None:
 def test_training_images_are_augmented_and_validation_images_are_not() -> None:
     augmented = options(augmentation="paper")
     images = Images([case(1, -2.0)], augmented)
-    plain = torch.from_numpy(case(1, -2.0).image.astype(np.float32))
+    plain = (torch.from_numpy(case(1, -2.0).image.astype(np.float32)) - 0.4) / 0.2
     assert torch.equal(images.plain(0)[0], plain)
     drawn = images.drawn(0, 5)
     assert drawn.shape == (3, 150, 150)
     assert float((drawn[0] - plain).abs().max()) > 0.1
     assert torch.equal(drawn, images.drawn(0, 5))
+
+
+def test_the_grey_that_is_taken_off_goes_into_the_weights() -> None:
+    torch.manual_seed(2)
+    network = Cnn21(width=0.0625).eval()
+    made, given = cases([-3.0, -1.0]), options()
+    expected = predict(network, Images(made, given), 2)
+    np.testing.assert_allclose(predict(folded(network), Images(made, given, raw=True), 2), expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(predict(network, Images(made, given, raw=True), 2), expected, rtol=1e-2)
 
 
 def test_a_baseline_gets_the_large_crop() -> None:
