@@ -21,8 +21,6 @@ TISSUE_MARGIN_MM = 15.0
 TISSUE_HU = (-10.0, 110.0)
 """Smoothed attenuation of muscle, organs, vessels and discs."""
 TISSUE_SIGMA_MM = 3.0
-TISSUE_EDGE_MM = 3.0
-"""So near to bone, fat or air an edge is anatomy, however it is smoothed."""
 TREND_SIGMA_MM = 3.0
 """In soft tissue, what is smoother than this counts as anatomy."""
 ANATOMY_SDS = 4.0
@@ -121,8 +119,7 @@ def _tissue_error_hu(volume: Volume, crop: BodyCrop, count: int) -> float | None
         box.append(slice(max(0, origin - margin), min(volume.hu.shape[axis], origin + size + margin)))
     hu = volume.hu[tuple(box)].astype(np.float32)
     smooth = ndimage.gaussian_filter(hu, [TISSUE_SIGMA_MM / step for step in volume.spacing_mm])
-    even = (smooth > TISSUE_HU[0]) & (smooth < TISSUE_HU[1])
-    soft = ndimage.distance_transform_edt(even, sampling=volume.spacing_mm) > TISSUE_EDGE_MM
+    soft = (smooth > TISSUE_HU[0]) & (smooth < TISSUE_HU[1])
     if int(soft.sum()) < MIN_VOXELS:
         return None
     residual = less_trend(hu, soft, volume.spacing_mm)

@@ -1,6 +1,6 @@
 """Simulated CT as DICOM through the whole CT workflow: attenuation of every level, and the class at L1, against the truth.
 
-usage: python -m training.medconv.proof [--patients 40] [--seed 990] [--cohort balanced] [--spacing 3|clinical] [--bundle DIR] [--jobs 1]
+usage: python -m training.medconv.proof [--patients 40] [--seed 990] [--cohort spread] [--spacing clinical|MM] [--bundle DIR] [--jobs 1]
 
 Patients come from a seed that no training draws. Each is scanned as a whole abdomen, written as DICOM, read back, segmented, measured and
 classified by what ``osteon process --allow-simulated`` runs. Markdown on stdout; the exit code is 1 where a target is missed.
@@ -216,8 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.medconv.proof", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--patients", type=int, default=40)
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--cohort", choices=tuple(COHORTS_OF_MEDCONV), default="balanced")
-    parser.add_argument("--spacing", default="3", help="voxels of the CT in mm, or 'clinical' for 512 x 512 slices of 1 to 5 mm")
+    parser.add_argument("--cohort", choices=tuple(COHORTS_OF_MEDCONV), default="spread")
+    parser.add_argument("--spacing", default="clinical", help="512 x 512 pixels and slices of 1 to 5 mm, or cubic voxels of so many mm")
     parser.add_argument("--bundle", type=Path, help="a bundle's folder; the shipped one when absent")
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args(arguments)
