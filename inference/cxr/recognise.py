@@ -22,10 +22,13 @@ from inference.reading import InstanceHeader
 from inference.tolerant import read_dataset
 
 SURE_SCORE, SURE_COLUMN, SURE_LEAD = 0.68, 0.25, 0.05
-"""Of a film as displayed. On simulated frontal films no value lay below 0.77, 0.32 and 0.13; on lateral and abdominal ones no column stood
-out by more than 0.20."""
-TURNED_SCORE, TURNED_LEAD = 0.72, 0.08
-"""Of one that lies otherwise than its header says: rare, so it must be clearer."""
+"""Of a film as displayed. On simulated frontal films no value lay below 0.77, 0.32 and 0.13; on lateral and abdominal ones as displayed no
+column stood out by more than 0.1."""
+TURNED_SCORE, TURNED_COLUMN, TURNED_LEAD = 0.72, 0.30, 0.08
+"""Of one that lies turned, or whose polarity is wrong: rare, so it must be clearer."""
+BOTH_SCORE, BOTH_COLUMN = 0.77, 0.32
+"""Of one that is both, which only a header that names a frontal view can make believable: a lateral film turned by a quarter and inverted
+shows a column between two bands, too (up to 0.76 and 0.28)."""
 POSSIBLE_SCORE, POSSIBLE_COLUMN = 0.55, 0.20
 """Enough for a film as displayed that its header calls frontal: disease may hide a lung."""
 SURE_SIDE = 0.02
@@ -134,19 +137,8 @@ def check_fit(fit: ThoraxFit, named: HeaderView) -> None:
         ``ORIENTATION_UNCERTAIN`` where the header calls a film frontal that fits better turned or inverted, but not clearly;
         ``WRONG_BODY_PART`` where nothing names the chest; else ``NOT_FRONTAL``.
     """
-    best = fit.best
-    as_displayed = best.quarters == 0 and not best.negative
-    if as_displayed and fit.column_over_lungs >= SURE_COLUMN and best.score >= SURE_SCORE and fit.lead >= SURE_LEAD:
-        return
-    if (
-        as_displayed
-        and named.view is not None
-        and fit.column_over_lungs >= POSSIBLE_COLUMN
-        and best.score >= POSSIBLE_SCORE
-        and fit.lead > 0
-    ):
-        return
-    if not as_displayed and fit.column_over_lungs >= SURE_COLUMN and best.score >= TURNED_SCORE and fit.lead >= TURNED_LEAD:
+    as_displayed = fit.best.quarters == 0 and not fit.best.negative
+    if any(_reaches(fit, *limits) for limits in _limits(fit, named)):
         return
     seen = f"the image does not clearly show two lungs beside a column ({measured(fit)})"
     if not as_displayed and named.view is not None and fit.column_over_lungs >= POSSIBLE_COLUMN:
@@ -155,6 +147,21 @@ def check_fit(fit: ThoraxFit, named: HeaderView) -> None:
     chest = named.chest or named.view is not None
     text = f"{named.because}, and {seen}: no frontal chest film." if named.view is None else f"{named.because}, but {seen}."
     raise Refusal(ReasonCode.NOT_FRONTAL if chest else ReasonCode.WRONG_BODY_PART, _sentence(text))
+
+
+def _limits(fit: ThoraxFit, named: HeaderView) -> tuple[tuple[float, float, float], ...]:
+    """Least score, column and lead, each set of which is enough for the way in which a film fits best."""
+    turned, negative = fit.best.quarters != 0, fit.best.negative
+    if turned and negative:
+        return ((BOTH_SCORE, BOTH_COLUMN, TURNED_LEAD),) if named.view is not None else ()
+    if turned or negative:
+        return ((TURNED_SCORE, TURNED_COLUMN, TURNED_LEAD),)
+    sure = (SURE_SCORE, SURE_COLUMN, SURE_LEAD)
+    return (sure, (POSSIBLE_SCORE, POSSIBLE_COLUMN, 0.0)) if named.view is not None else (sure,)
+
+
+def _reaches(fit: ThoraxFit, score: float, column: float, lead: float) -> bool:
+    return fit.best.score >= score and fit.column_over_lungs >= column and fit.lead >= lead
 
 
 def side_of(fit: ThoraxFit, named: HeaderView) -> tuple[bool, bool, str]:

@@ -120,12 +120,13 @@ def modality_lut(ds: Dataset) -> None:
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_storage_does_not_matter(plain: NormalisedFilm, change: Callable[[Dataset], None], tolerance: float, inverted: bool) -> None:
-    ds = dataset(change=change)
-    found = film_of(ds)
+    decision = decided(dataset(change=change))
+    found = decision.film
+    assert found is not None, decision.because
     assert np.abs(found.image - plain.image).max() <= tolerance
     assert found.negative is inverted
     assert np.array_equal(found.to_stored, plain.to_stored)
-    noticed = WarningCode.POLARITY_WRONG in {notice.code for notice in decided(ds).notices}
+    noticed = WarningCode.POLARITY_WRONG in {notice.code for notice in decision.notices}
     assert noticed is inverted
 
 
@@ -134,15 +135,16 @@ def test_storage_does_not_matter(plain: NormalisedFilm, change: Callable[[Datase
 def test_position_does_not_matter_and_the_way_back_is_exact(plain: NormalisedFilm, quarters: int, mirrored: bool) -> None:
     upright = stored(dataset())
     lying = np.rot90(upright[:, ::-1] if mirrored else upright, -quarters)
-    ds = dataset(change=lambda ds: put(ds, lying))
-    found = film_of(ds)
+    decision = decided(dataset(change=lambda ds: put(ds, lying)))
+    found = decision.film
+    assert found is not None, decision.because
     assert found.turn == Turn(quarters=quarters, mirrored=mirrored)
     assert np.abs(found.image - plain.image).max() <= EXACT
     assert found.lungs == pytest.approx(plain.lungs)
     points = np.array([[0, 0], [17, 40], [100, 3], [plain.image.shape[0] - 1, plain.image.shape[1] - 1]], dtype=np.float64)
     there, here = found.stored_points(points).astype(int), plain.stored_points(points).astype(int)
     assert np.array_equal(lying[there[:, 0], there[:, 1]], upright[here[:, 0], here[:, 1]])
-    noticed = WarningCode.FILM_TURNED in {notice.code for notice in decided(ds).notices}
+    noticed = WarningCode.FILM_TURNED in {notice.code for notice in decision.notices}
     assert noticed is (quarters != 0 or mirrored)
 
 
