@@ -135,9 +135,14 @@ def _binary(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> dict[str, floa
     return binary_metrics(truth.astype(np.int64), said.astype(np.int64))
 
 
-def draw(found: Estimates, folder: Path, name: str) -> tuple[Path, ...]:
+def draw(found: Estimates, folder: Path, name: str, *, resamples: int = 200) -> tuple[Path, ...]:
     """The paper's pictures: linear fit and Bland-Altman of each level (Figure 5), ROC curves with the Flex points (Figure 6), and the
     differences between vertebrae beside the errors of the estimates (Figure 8).
+
+    Parameters
+    ----------
+    resamples
+        Of the bands of the ROC curves.
 
     Raises
     ------
@@ -152,7 +157,7 @@ def draw(found: Estimates, folder: Path, name: str) -> tuple[Path, ...]:
             plot_agreement(truth, said, pictures[-1], Quantity(name=f"BMD of {level}", unit="g/cm²", digits=3))
     if series := _roc_series(found):
         pictures.append(folder / "roc.png")
-        plot_roc(series, pictures[-1], title=name, options=BootstrapOptions(resamples=200))
+        plot_roc(series, pictures[-1], title=name, options=BootstrapOptions(resamples=resamples))
     pictures.append(folder / "cross-vertebra.png")
     plot_cross_vertebra(found, pictures[-1])
     return tuple(pictures)

@@ -64,7 +64,7 @@ def run_table(name: str, campaign: Campaign, *, rows: Sequence[str] = (), resamp
         found = _found((PROPOSED,), runs, progress=progress)
         make = vertebra_table if name == "2" else patient_table
         tables = [make(found[0].test, measured_on(campaign), options)]
-    draw_found(found, campaign.out / f"table-{name}")
+    draw_found(found, campaign.out / f"table-{name}", min(resamples, 200))
     return "\n".join([*(_written(table, campaign.out, name) for table in tables), notes(campaign), ""])
 
 

@@ -112,8 +112,8 @@ def _with_known(row: TableRow, columns: Sequence[TableColumn]) -> TableRow:
     return replace(row, ours={key: value for key, value in row.ours.items() if key in keys})
 
 
-def draw_found(found: Sequence[Found], folder: Path) -> None:
+def draw_found(found: Sequence[Found], folder: Path, resamples: int) -> None:
     """The pictures of each row, in a folder of its own."""
     for one in found:
         if levels_of(one.test):
-            draw(one.test, folder / one.row.name.replace(" ", "-"), one.row.name)
+            draw(one.test, folder / one.row.name.replace(" ", "-"), one.row.name, resamples=resamples)
