@@ -83,7 +83,8 @@ def _other_readings(report: Json) -> list[str]:
     """What stands beside the measurement; absent from what an earlier version recorded."""
     lines = [f"second reader: {_second_reader(report['second_reader'])}"] if report.get("second_reader") else []
     lines += [f"density class: {density_class_line(report['density_class'])}"] if report.get("density_class") else []
-    return lines + (dxa_lines(report["dxa"]) if report.get("dxa") else [])
+    lines += dxa_lines(report["dxa"]) if report.get("dxa") else []
+    return lines + [f"film: {item['because']}" for item in (report.get("cxr") or {}).get("films", []) if item["used"]]
 
 
 def dxa_lines(dxa: Json) -> list[str]:

@@ -19,6 +19,7 @@ from pydicom.uid import UID, BasicTextSRStorage
 
 from inference.findings import Findings, VertebraFinding
 from node.results import codes, equipment, wording
+from node.results.cxr import cxr_lines
 from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
 from node.results.objects import ResultContext
@@ -38,7 +39,11 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
     sections = [
         _section(codes.CONCLUSIONS, codes.CONCLUSION, _conclusion(findings)),
         _section(codes.DENSITY_CLASS, codes.COMMENT, density_class_lines(findings)),
-        _section(codes.FINDINGS, codes.FINDING, [*(_sentence(v, findings) for v in findings.vertebrae), *dxa_lines(findings)]),
+        _section(
+            codes.FINDINGS,
+            codes.FINDING,
+            [*(_sentence(v, findings) for v in findings.vertebrae), *dxa_lines(findings), *cxr_lines(findings)],
+        ),
         _section(codes.SECOND_READER, codes.COMMENT, second_reader_lines(findings)),
         _section(codes.WARNINGS, codes.WARNING, [wording.notice_text(notice) for notice in findings.warnings]),
         _section(codes.CURRENT_PROCEDURE, codes.PROCEDURE_DESCRIPTION, _acquisition(findings)),
