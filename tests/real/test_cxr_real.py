@@ -62,8 +62,8 @@ def png(name: str) -> Grey:
 @pytest.mark.parametrize(
     ("relative", "inverted", "warnings"),
     [
-        (PA_1024, False, {WarningCode.LOSSY_COMPRESSION}),
-        (MISLABELLED, True, {WarningCode.LOSSY_COMPRESSION, WarningCode.POLARITY_WRONG}),
+        (PA_1024, False, {WarningCode.LOSSY_COMPRESSION, WarningCode.PRINT_FILLED}),
+        (MISLABELLED, True, {WarningCode.LOSSY_COMPRESSION, WarningCode.POLARITY_WRONG, WarningCode.PRINT_FILLED}),
         (PHILIPS, False, {WarningCode.LOSSY_COMPRESSION, WarningCode.PIXEL_SIZE_UNKNOWN}),
         (SMALL, False, {WarningCode.IDENTITY_INCOMPLETE, WarningCode.PIXEL_SIZE_UNKNOWN}),
     ],
