@@ -71,8 +71,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = write_film(film, place / "cxr", FilmOptions(format=FilmFormat.CR, inverted=True))
     marks = [f"cxr/{written.name},{name},{row!r},{column!r}" for name, (row, column) in film.landmarks.items()]
     write_csv(place / "marks.csv", marks)
-    (place / "text").mkdir()
-    (place / "text" / "a.txt").write_text("no film")
+    for name in ("text", "other"):
+        (place / name).mkdir()
+        (place / name / "a.txt").write_text(f"no film, {name}")
     return place
 
 
@@ -82,7 +83,7 @@ def test_labelled_films_are_read_as_the_node_reads_them(folder: Path, tmp_path: 
     film, truth = found.cases[0], simulated_film()
     assert film.image.dtype == np.uint16
     grey = film.grey
-    row, column = (int(round(value)) for value in film.landmarks[LANDMARKS.index("T12")])
+    row, column = (round(value) for value in film.landmarks[LANDMARKS.index("T12")])
     assert grey[row, column] > grey.mean()  # bone is bright again
     given = np.array([truth.landmarks[name] for name in LANDMARKS])
     np.testing.assert_allclose(np.diff(film.landmarks, axis=0), np.diff(given, axis=0), atol=1e-6)  # cropped at most, not turned
@@ -111,8 +112,8 @@ def test_a_manifest_gives_films_with_their_density(folder: Path, tmp_path: Path)
     )
     rows = [
         row,
-        replace(row, patient_id="2", bmd_g_cm2={}, t_scores={}),
-        replace(row, patient_id="3", path=folder / "text", study_uid="1.2.3"),
+        replace(row, patient_id="2", path=folder / "other", bmd_g_cm2={}, t_scores={}),
+        replace(row, patient_id="3", path=folder / "text"),
     ]
     write_manifest(rows, tmp_path / "list.csv")
     found = prepare_manifest(
@@ -132,7 +133,8 @@ def test_a_manifest_gives_films_with_their_density(folder: Path, tmp_path: Path)
 
 
 def test_a_manifest_without_chest_films_is_refused(tmp_path: Path) -> None:
-    row = ManifestRow(patient_id="1", modality=Modality.CT, path=tmp_path)
+    (tmp_path / "a.dcm").write_bytes(b"no film")
+    row = ManifestRow(patient_id="1", modality=Modality.CT, path=tmp_path / "a.dcm")
     write_manifest([row], tmp_path / "list.csv")
     with pytest.raises(TrainingError, match="lists no chest film"):
         prepare_manifest(ManifestOptions(manifest=tmp_path / "list.csv"), tmp_path, progress=False)
