@@ -93,6 +93,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--patients", type=int, default=118)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--width", type=float, default=0.125)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--augmentation", choices=("paper", "upright", "none"), default="upright")
     parser.add_argument("--rows", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--weights", nargs="+", default=[], metavar="NETWORK=FILE", help="published state dicts of baselines")
     parser.add_argument("--jobs", type=int, default=2)
@@ -113,14 +115,15 @@ def main() -> None:
     given = _arguments()
     cache = given.cache or given.out / "cases"
     source = SimulatedOptions(patients=given.patients)
-    loop = replace(paper_loop(given.epochs), device="cpu", seed=source.seed)
-    base = DxaOptions(width=given.width, augmentation="upright", batch=8, seed=source.seed, loop=loop)
+    loop = replace(paper_loop(given.epochs), learning_rate=given.learning_rate, device="cpu", seed=source.seed)
+    base = DxaOptions(width=given.width, first="data", augmentation=given.augmentation, batch=8, seed=source.seed, loop=loop)
     rows, found = folds(given, base, source, cache)
     print(f"{rows.dealt.description}. {cohort(rows.dealt)}.\n")
+    weights = ", ".join(given.weights) or "RANDOM weights (no published file given: no transfer learning)"
     print(
-        f"The CNN at width {given.width:g}, at most {given.epochs} epochs, batches of 8; baselines frozen but for the last layer, without"
+        f"The CNN at width {given.width:g}, at most {given.epochs} epochs at {given.learning_rate:g}, batches of 8; baselines frozen but "
+        f"for the last layer, without augmented copies, on {weights}.\n"
     )
-    print(f"augmented copies, on {', '.join(given.weights) or 'RANDOM weights (no published file given: no transfer learning)'}.\n")
     print("## Five folds, each validates once\n")
     print("\n".join(table({NAMES[name]: pooled([one.validation for one in results]) for name, results in found.items()}, "network")))
     print("\n" + folds_table(found))

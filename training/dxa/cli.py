@@ -14,7 +14,7 @@ from training.dxa.cases import CLASSES, Prepared
 from training.dxa.data import DataOptions
 from training.dxa.evaluate import COLUMNS, Predictions, draw, predictions_of, report
 from training.dxa.losses import LossName
-from training.dxa.options import CNN21, NETWORKS, Augmentation, DxaOptions, Transfer, paper_loop
+from training.dxa.options import CNN21, NETWORKS, Augmentation, DxaOptions, First, Transfer, paper_loop
 from training.dxa.publish import NAME, publish, why_no_bundle
 from training.dxa.run import DxaRun, Finished
 from training.dxa.simulated import COHORTS_OF_DXA, PAPER_PATIENTS, SimulatedOptions, prepare_simulated
@@ -34,6 +34,7 @@ def train(
     data: Annotated[str, typer.Option(help="'simulated', a manifest (CSV, Parquet), or a folder of pictures with its table.")] = SIMULATED,
     network: Annotated[str, typer.Option(help=f"One of {', '.join(NETWORKS)}.")] = CNN21,
     width: Annotated[float, typer.Option(help="Factor on the filters of the 21-layer network; 1 is the paper's.")] = 1.0,
+    first: Annotated[First, typer.Option(help="First weights: the paper's (keras), or data for narrow networks.")] = "keras",
     output: Annotated[Output, typer.Option(help="softmax (the paper's text) or sigmoid (its Table 4).")] = "softmax",
     transfer: Annotated[Transfer, typer.Option(help="What of a baseline is trained: last layer, last block, all.")] = "head",
     weights: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A baseline's published state dict.")] = None,
@@ -65,6 +66,7 @@ def train(
     options = DxaOptions(
         network=network,
         width=width,
+        first=first,
         output=output,
         transfer=transfer,
         weights=weights,

@@ -18,6 +18,7 @@ NETWORKS = (CNN21, *BASELINES)
 
 Transfer = Literal["head", "block", "all"]
 Augmentation = Literal["paper", "upright", "none"]
+First = Literal["keras", "data"]
 
 UPRIGHT = AugmentationOptions(
     affine_chance=1, rotate_deg=6, translate=0.05, scale=0.08, flip_chance=0.5, flip_axes=(1,), intensity_chance=0.5, noise_sd=0.02
@@ -40,6 +41,9 @@ class DxaOptions:
     ----------
     network, width
         A name of :data:`NETWORKS`; the width is the 21-layer network's alone.
+    first
+        First weights of the 21-layer network: ``keras`` is the paper's (Glorot); ``data`` scales every layer by what it gives on some
+        training images (:func:`training.dxa.learner.data_weights`), which narrow networks need to learn within minutes.
     output
         ``softmax`` is the paper's text, ``sigmoid`` its tables.
     transfer
@@ -59,6 +63,7 @@ class DxaOptions:
 
     network: str = CNN21
     width: float = 1.0
+    first: First = "keras"
     output: Output = "softmax"
     transfer: Transfer = "head"
     weights: Path | None = None
@@ -75,6 +80,7 @@ class DxaOptions:
     def __post_init__(self) -> None:
         for what, given, known in (
             ("network", self.network, NETWORKS),
+            ("kind of first weights", self.first, get_args(First)),
             ("output", self.output, get_args(Output)),
             ("transfer", self.transfer, get_args(Transfer)),
             ("loss", self.loss, LOSSES),

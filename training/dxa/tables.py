@@ -30,7 +30,7 @@ from training.metrics.bootstrap import BootstrapOptions
 from training.metrics.table import ResultTable, TableRow
 
 SIMULATED = "simulated"
-QUICK_PATIENTS, QUICK_EPOCHS, QUICK_WIDTH, QUICK_SCANS = 40, 8, 0.125, 1
+QUICK_PATIENTS, QUICK_EPOCHS, QUICK_WIDTH, QUICK_SCANS, QUICK_RATE = 40, 8, 0.125, 1, 2e-3
 TABLES = (5, 6)
 
 
@@ -216,6 +216,7 @@ def parser(program: str = "python -m training.dxa.tables") -> argparse.ArgumentP
     found.add_argument("--transfer", choices=("head", "block", "all"), default="head", help="what of a baseline is trained")
     found.add_argument("--copies", type=int, help="augmented copies of a training image before a frozen baseline (4; 0 with --quick)")
     found.add_argument("--grid", action="store_true", help=f"search the learning rate among {', '.join(f'{rate:g}' for rate in GRID)}")
+    found.add_argument("--first", choices=("keras", "data"), help="first weights of the 21-layer network (keras; data with --quick)")
     found.add_argument("--output", choices=("softmax", "sigmoid"), default="softmax")
     found.add_argument("--loss", choices=("ce", "focal", "attention"), default="ce")
     found.add_argument("--resampling", choices=("natural", "square-root", "balanced"), default="natural")
@@ -225,6 +226,7 @@ def parser(program: str = "python -m training.dxa.tables") -> argparse.ArgumentP
     found.add_argument("--patients", type=int, help=f"simulated ({PAPER_PATIENTS}; {QUICK_PATIENTS} with --quick)")
     found.add_argument("--scans", type=int, help="devices that scan each simulated patient (3; 1 with --quick)")
     found.add_argument("--epochs", type=int, help=f"(50; {QUICK_EPOCHS} with --quick)")
+    found.add_argument("--learning-rate", type=float, help=f"(0.001; {QUICK_RATE} with --quick)")
     found.add_argument("--width", type=float, help=f"of the 21-layer network (1; {QUICK_WIDTH} with --quick)")
     found.add_argument("--seed", type=int, default=50)
     found.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -242,8 +244,10 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
     """
     quick = given.quick
     epochs = given.epochs or (QUICK_EPOCHS if quick else 50)
+    rate = QUICK_RATE if quick else paper_loop().learning_rate  # a narrow network's weights have further to go
     base = DxaOptions(
         width=given.width or (QUICK_WIDTH if quick else 1.0),
+        first=given.first or ("data" if quick else "keras"),
         output=given.output,
         transfer=given.transfer,
         loss=given.loss,
@@ -251,7 +255,7 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
         augmentation=given.augmentation or ("upright" if quick else "paper"),
         copies=(0 if quick else 4) if given.copies is None else given.copies,
         seed=given.seed,
-        loop=replace(paper_loop(epochs), device=given.device, seed=given.seed),
+        loop=replace(paper_loop(epochs), learning_rate=given.learning_rate or rate, device=given.device, seed=given.seed),
     )
     source: SimulatedOptions | Path = Path(given.data)
     if given.data == SIMULATED:

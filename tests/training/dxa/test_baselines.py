@@ -207,6 +207,6 @@ def test_a_tail_learns_from_features(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     given = options(network="resnet50", width=1.0, transfer="block")
     learner = Learner(given, cases([-3.0, -1.0]), tmp_path)
     torch.manual_seed(0)
-    tail = learner.make()
+    tail = learner.make(())
     assert any(isinstance(one, nn.BatchNorm2d) for one in tail.modules())
     assert tail.eval()(learner.examples(cases([-3.0])).plain(0)[None]).shape == (1, 2)

@@ -1,11 +1,14 @@
 """The task: batches, augmentation of the training part alone, what the validation part says, what a run must share."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from inference.dxa.network import Cnn21
 from tests.training.dxa.made import case, cases, options, spread
+from training.dxa.learner import Learner
 from training.dxa.options import GRID, DxaOptions, paper_loop
 from training.dxa.task import DxaTask, Images, fingerprint, folded, predict
 from training.errors import TrainingError
@@ -134,3 +137,23 @@ def test_a_part_without_a_class_is_refused() -> None:
         DxaTask(chosen, Images(cases([-1.0, -0.5]), chosen), Images(cases([-3.0]), chosen), lambda: Cnn21(width=chosen.width))
     with pytest.raises(TrainingError, match="too few"):
         DxaTask(chosen, Images(cases([-1.0, -3.5]), chosen), Images((), chosen), lambda: Cnn21(width=chosen.width))
+
+
+def test_data_dependent_first_weights_give_each_unit_mean_0_and_variance_1(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    given = options(width=0.125, first="data")
+    found = cases([-4.0, -3.0, -2.0, -1.0, 0.0, 1.0])
+    network = Learner(given, found, tmp_path).make(found)
+    assert isinstance(network, Cnn21)
+    seen: list[torch.Tensor] = []
+    for layer in (*network.features, network.dense):
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            layer.register_forward_hook(lambda _layer, _given, out: seen.append(out))
+    images = Images(found, given)
+    with torch.inference_mode():
+        assert not network.eval()(torch.stack([images.plain(index) for index in range(6)])).any()
+    assert len(seen) == 8
+    for out in seen:
+        axes = [axis for axis in range(out.dim()) if axis != 1]
+        torch.testing.assert_close(out.mean(dim=axes), torch.zeros(out.shape[1]), atol=1e-3, rtol=0)
+        torch.testing.assert_close(out.std(dim=axes), torch.ones(out.shape[1]), atol=1e-3, rtol=0)
