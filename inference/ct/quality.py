@@ -34,9 +34,8 @@ SIZE_RATIO = 0.3
 L5_POSTERIOR_RATIO = 26.3 / 30.3
 """A normal L5 is a wedge: posterior 26.3 +/- 1.9 mm, anterior 30.3 +/- 1.9 mm."""
 NO_ANCHOR = "No anchor in the image settles which vertebra this is."
-NORMAL_90 = 1.645
-"""Standard errors that 90 of 100 errors stay within. Not the usual 95: the estimate takes
-anatomy for noise, too, up to half in quiet scans."""
+NORMAL_95 = 1.96
+"""Standard errors that 95 of 100 errors stay within."""
 NEIGHBOUR_REACH = 2
 """A neighbour that does not count is passed over once; further away no body is a neighbour."""
 
@@ -215,10 +214,10 @@ def _outlier(bodies: Sequence[BodyMeasurement], sound: Sequence[bool], index: in
 
 def _too_noisy(body: BodyMeasurement, options: CtOptions) -> Reason | None:
     """Why noise keeps a named body from counting; one without a certain name does not count anyway, and keeps that reason."""
-    margin_hu = NORMAL_90 * body.noise_hu.get(options.roi, 0.0)
+    margin_hu = NORMAL_95 * body.noise_hu.get(options.roi, 0.0)
     if not body.vertebra.level_certain or margin_hu <= options.max_noise_hu:
         return None
-    limit = f"90 %; limit {options.max_noise_hu:g} HU"
+    limit = f"95 %; limit {options.max_noise_hu:g} HU"
     text = f"Image noise alone may move the median by {margin_hu:.1f} HU ({limit}): thicker slices would carry it."
     return Reason(code=ReasonCode.TOO_NOISY, text=text)
 

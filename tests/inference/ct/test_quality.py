@@ -54,7 +54,7 @@ def test_a_sound_spine_is_used_without_a_word() -> None:
         (body("L2", heights_mm=(18.0, 18.0, 18.5)), ReasonCode.FRACTURE_SUSPECTED),  # 30 % against its neighbours
         (body("L2", 171.0), ReasonCode.OUTLIER),
         (body("L2", 69.0), ReasonCode.OUTLIER),
-        (body("L2", noise_hu=3.1), ReasonCode.TOO_NOISY),  # 1.645 x 3.1 = 5.1 HU
+        (body("L2", noise_hu=2.6), ReasonCode.TOO_NOISY),  # 1.96 x 2.6 = 5.1 HU
     ],
 )
 def test_a_body_is_excluded(changed: BodyMeasurement, code: ReasonCode) -> None:
@@ -81,7 +81,7 @@ def test_a_body_is_excluded(changed: BodyMeasurement, code: ReasonCode) -> None:
         body("L2", heights_mm=(19.6, 24.0, 26.0)),  # 24.6 %
         body("L2", volume_ml=60.0),
         body("L2", volume_ml=19.5),
-        body("L2", noise_hu=3.0),
+        body("L2", noise_hu=2.5),
     ],
 )
 def test_a_body_at_the_limit_still_counts(changed: BodyMeasurement) -> None:
@@ -118,7 +118,7 @@ def test_two_crushed_bodies_do_not_excuse_each_other() -> None:
 
 
 def test_the_limit_of_noise_is_the_sites() -> None:
-    noisy = [body("L2", noise_hu=4.0)]  # 1.645 x 4.0 = 6.6 HU
+    noisy = [body("L2", noise_hu=3.4)]  # 1.96 x 3.4 = 6.7 HU
     (strict,) = assess(noisy, OPTIONS)
     (lenient,) = assess(noisy, dataclasses.replace(OPTIONS, max_noise_hu=7.0))
     assert strict.excluded_because is not None
