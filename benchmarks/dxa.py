@@ -93,7 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--patients", type=int, default=118)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--width", type=float, default=0.125)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--augmentation", choices=("paper", "upright", "none"), default="upright")
     parser.add_argument("--rows", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--weights", nargs="+", default=[], metavar="NETWORK=FILE", help="published state dicts of baselines")

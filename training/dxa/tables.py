@@ -30,7 +30,7 @@ from training.metrics.bootstrap import BootstrapOptions
 from training.metrics.table import ResultTable, TableRow
 
 SIMULATED = "simulated"
-QUICK_PATIENTS, QUICK_EPOCHS, QUICK_WIDTH, QUICK_SCANS, QUICK_RATE = 40, 8, 0.125, 1, 2e-3
+QUICK_PATIENTS, QUICK_EPOCHS, QUICK_WIDTH, QUICK_SCANS = 40, 8, 0.125, 1
 TABLES = (5, 6)
 
 
@@ -226,7 +226,7 @@ def parser(program: str = "python -m training.dxa.tables") -> argparse.ArgumentP
     found.add_argument("--patients", type=int, help=f"simulated ({PAPER_PATIENTS}; {QUICK_PATIENTS} with --quick)")
     found.add_argument("--scans", type=int, help="devices that scan each simulated patient (3; 1 with --quick)")
     found.add_argument("--epochs", type=int, help=f"(50; {QUICK_EPOCHS} with --quick)")
-    found.add_argument("--learning-rate", type=float, help=f"(0.001; {QUICK_RATE} with --quick)")
+    found.add_argument("--learning-rate", type=float, default=paper_loop().learning_rate)
     found.add_argument("--width", type=float, help=f"of the 21-layer network (1; {QUICK_WIDTH} with --quick)")
     found.add_argument("--seed", type=int, default=50)
     found.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -244,7 +244,6 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
     """
     quick = given.quick
     epochs = given.epochs or (QUICK_EPOCHS if quick else 50)
-    rate = QUICK_RATE if quick else paper_loop().learning_rate  # a narrow network's weights have further to go
     base = DxaOptions(
         width=given.width or (QUICK_WIDTH if quick else 1.0),
         first=given.first or ("data" if quick else "keras"),
@@ -255,7 +254,7 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
         augmentation=given.augmentation or ("upright" if quick else "paper"),
         copies=(0 if quick else 4) if given.copies is None else given.copies,
         seed=given.seed,
-        loop=replace(paper_loop(epochs), learning_rate=given.learning_rate or rate, device=given.device, seed=given.seed),
+        loop=replace(paper_loop(epochs), learning_rate=given.learning_rate, device=given.device, seed=given.seed),
     )
     source: SimulatedOptions | Path = Path(given.data)
     if given.data == SIMULATED:
