@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from inference.rounding import round_hu
 from node.ledger.records import Delivery, StudyReport, StudySummary
 from node.report import Json
 from node.routing import Decision
@@ -65,7 +66,7 @@ def outcome_line(report: Json) -> str:
         return escape(f"{_dxa_answer(report)} [{report['outcome']}]")
     if summary.get("band") is None:
         return escape(report["outcome"])
-    return escape(f"{summary['level']} {summary['attenuation_hu']:.0f} HU, {BAND_WORDS[summary['band']]} [{report['outcome']}]")
+    return escape(f"{summary['level']} {round_hu(summary['attenuation_hu'])} HU, {BAND_WORDS[summary['band']]} [{report['outcome']}]")
 
 
 def _dxa_answer(report: Json) -> str:

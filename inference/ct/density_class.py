@@ -24,9 +24,10 @@ from inference.classifier import (
 from inference.ct.crop import CropMask, crop_around
 from inference.ct.options import CtOptions
 from inference.ct.segmentation.base import Segmentation
-from inference.ct.summary import LEVEL_OF_THRESHOLDS, Verdict, round_hu
+from inference.ct.summary import LEVEL_OF_THRESHOLDS, Verdict
 from inference.errors import WarningCode
 from inference.findings import Band, ClassAgreement, DensityClass, Notice, VertebraFinding
+from inference.rounding import round_hu
 from inference.volume import Volume
 from inference.windows import HuWindow
 

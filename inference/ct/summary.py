@@ -15,6 +15,7 @@ from inference.ct.options import CtOptions
 from inference.ct.quality import NO_ANCHOR
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import Band, Correction, CtSummary, Notice, Reason, Threshold, VertebraFinding
+from inference.rounding import round_hu
 
 LEVEL_OF_THRESHOLDS = "L1"
 """The level that the thresholds were published for."""
@@ -39,11 +40,6 @@ def band_of(attenuation_hu: float, thresholds: Sequence[Threshold]) -> Band:
     if shown_hu <= low.hu:
         return Band.LOW
     return Band.INTERMEDIATE if shown_hu <= high.hu else Band.ABOVE
-
-
-def round_hu(attenuation_hu: float) -> int:
-    """Whole HU, halves upwards: the least significant change is 10-16 HU, so a decimal would claim too much."""
-    return int(attenuation_hu // 1 + (attenuation_hu % 1 >= 0.5))
 
 
 def summarise(vertebrae: Sequence[VertebraFinding], phase: ContrastPhase, kvp: float | None, options: CtOptions) -> Verdict:

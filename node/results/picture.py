@@ -8,8 +8,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from inference.ct.summary import round_hu
 from inference.findings import Band, Findings, VertebraFinding
+from inference.rounding import round_hu
 from node.results import wording
 from node.results.density_class import density_class_lines
 from node.results.objects import ResultContext

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from inference.ct.summary import round_hu
 from inference.findings import Findings, LevelAgreement, VertebraFinding
+from inference.rounding import round_hu
 from node.results import wording
 
 _LEVELS_AGREE: Final = {

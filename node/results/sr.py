@@ -37,8 +37,8 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 
-from inference.ct.summary import round_hu
 from inference.findings import CtImages, Findings
+from inference.rounding import round_hu
 from node.results import codes, equipment, wording
 from node.results.contours import middle_plane, outlines
 from node.results.density_class import density_class_lines

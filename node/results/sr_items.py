@@ -13,8 +13,8 @@ from highdicom.sr import (
 )
 from pydicom.sr.coding import Code
 
-from inference.ct.summary import round_hu
 from inference.findings import DensityClass, Findings, RoiKind, RoiMeasurement, VertebraFinding
+from inference.rounding import round_hu
 from node.results import codes, wording
 from node.results.density_class import origin
 from node.results.equipment import algorithm_identification

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from inference.ct.summary import round_hu
 from inference.findings import (
     RESEARCH_NOTICE,
     Acquisition,
@@ -24,6 +23,7 @@ from inference.findings import (
     Threshold,
     VertebraFinding,
 )
+from inference.rounding import round_hu
 from node.results.objects import ResultContext
 from node.results.roles import role_of
 

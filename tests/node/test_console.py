@@ -141,3 +141,9 @@ def test_records_become_plain_json() -> None:
     assert values["queued_at"] == "2026-11-21T09:30:00+00:00"
     assert values["path"] == "sr.dcm"
     assert plain({"a": (1, frozenset({"y", "x"}))}) == {"a": [1, ["x", "y"]]}
+
+
+def test_attenuation_is_rounded_as_on_the_page() -> None:
+    """Halves go up: Python's own rounding would print 184."""
+    summary = {"level": "L1", "attenuation_hu": 184.5, "band": "above"}
+    assert "L1 185 HU" in outcome_line({"reason": None, "summary": summary, "dxa": None, "outcome": "result"})

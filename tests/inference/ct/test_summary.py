@@ -8,9 +8,10 @@ from inference.ct.acquisition import acquisition_notices, kernel_notice, slices_
 from inference.ct.contrast import ContrastPhase, judge
 from inference.ct.options import CtOptions
 from inference.ct.quality import NO_ANCHOR
-from inference.ct.summary import Verdict, band_of, recommendation, refusal_reason, round_hu, summarise
+from inference.ct.summary import Verdict, band_of, recommendation, refusal_reason, summarise
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import Band, Reason, RoiKind, VertebraFinding
+from inference.rounding import round_hu
 from tests.inference.ct.made import acquisition, finding, roi
 
 pytestmark = pytest.mark.unit

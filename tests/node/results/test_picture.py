@@ -16,7 +16,7 @@ from node.results.contours import middle_plane, outlines
 from node.results.page_table import table
 from node.results.page_text import Block, Style, fit, paragraph, total_height, wrap
 from node.results.page_views import _dashed, axial_view, draw_view, sagittal_labels, sagittal_view
-from node.results.picture import BACKGROUND, HEIGHT, INNER, MARGIN, WIDTH, draw_title, draw_page
+from node.results.picture import BACKGROUND, HEIGHT, INNER, MARGIN, WIDTH, draw_page, draw_title
 from tests.node.results.example import CONTEXT, Example, level_uncertain, refused
 
 pytestmark = pytest.mark.unit

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from inference.ct.summary import round_hu
 from inference.errors import ReasonCode
 from inference.findings import Acquisition, Band, Correction, Findings, Reason, RoiKind, SkippedFile, VertebraFinding
+from inference.rounding import round_hu
 from node.results import wording
 from tests.node.results.example import CONTEXT, THRESHOLDS, Example, level_uncertain, refused
 
