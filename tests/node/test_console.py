@@ -145,5 +145,5 @@ def test_records_become_plain_json() -> None:
 
 def test_attenuation_is_rounded_as_on_the_page() -> None:
     """Halves go up: Python's own rounding would print 184."""
-    summary = {"level": "L1", "attenuation_hu": 184.5, "band": "above"}
+    summary = {"level": "L1", "attenuation_hu": 184.5, "band": "above_thresholds"}
     assert "L1 185 HU" in outcome_line({"reason": None, "summary": summary, "dxa": None, "outcome": "result"})
