@@ -16,12 +16,13 @@ from pathlib import Path
 from training.dxa.crossval import CrossValidation, FoldResult
 from training.dxa.data import DataOptions, Dealt, load, without_device
 from training.dxa.evaluate import COLUMNS, Predictions, pooled, scores
-from training.dxa.options import CNN21, NETWORKS, DxaOptions, paper_loop
+from training.dxa.options import NETWORKS, DxaOptions, paper_loop
 from training.dxa.simulated import SimulatedOptions
 from training.dxa.tables import Campaign, Rows, weights_of
 from training.dxa.tables_report import NAMES, folds_table
 from training.errors import TrainingError
 from training.metrics.table import TableColumn
+from training.simulation.xray.devices import DEVICES
 
 SHOWN = (
     *(column for column in COLUMNS if column.key in ("accuracy", "recall", "auc")),
@@ -44,14 +45,14 @@ def table(rows: Mapping[str, Predictions], first: str) -> list[str]:
     return lines + [f"| {name} | {found.truth.size} | {' | '.join(cells(found))} |" for name, found in rows.items()]
 
 
-def across_makers(dealt: Dealt, base: DxaOptions, out: Path) -> Mapping[str, Predictions]:
+def across_makers(dealt: Dealt, base: DxaOptions, out: Path, makers: Sequence[str]) -> Mapping[str, Predictions]:
     """The CNN on each maker's images of the test part: taught by the two others, and taught by all three.
 
     One fold validates; the networks learn from the same patients.
     """
     every = CrossValidation(dealt, out / "runs", out / "features", progress=False).folds(base, only=[1])[0].test
     found: dict[str, Predictions] = {}
-    for device in sorted({case.device for case in dealt.prepared.cases}):
+    for device in makers:
         unseen = CrossValidation(without_device(dealt, device), out / "runs", out / "features", progress=False)
         found[f"{device}, never seen"] = unseen.folds(base, only=[1])[0].test
         found[f"{device}, seen beside the others"] = of_device(every, device)
@@ -95,8 +96,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--width", type=float, default=0.125)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--augmentation", choices=("paper", "upright", "none"), default="upright")
-    parser.add_argument("--rows", nargs="+", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--rows", nargs="*", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--weights", nargs="+", default=[], metavar="NETWORK=FILE", help="published state dicts of baselines")
+    parser.add_argument("--makers", nargs="*", default=list(DEVICES), choices=DEVICES, help="left out of learning in turn")
     parser.add_argument("--jobs", type=int, default=2)
     return parser.parse_args()
 
@@ -117,6 +119,16 @@ def main() -> None:
     source = SimulatedOptions(patients=given.patients)
     loop = replace(paper_loop(given.epochs), learning_rate=given.learning_rate, device="cpu", seed=source.seed)
     base = DxaOptions(width=given.width, first="data", augmentation=given.augmentation, batch=8, seed=source.seed, loop=loop)
+    if given.rows:
+        _print_folds(given, base, source, cache)
+    if given.makers:
+        (given.out / "makers").mkdir(parents=True, exist_ok=True)
+        every = load(DataOptions(source=source, seed=source.seed, cache=cache, jobs=given.jobs), given.out / "makers", progress=False)
+        print(f"\n## A maker that was never seen (21-layer CNN, at most {given.epochs} epochs)\n\n{cohort(every)}.\n")
+        print("\n".join(table(across_makers(every, base, given.out / "makers", given.makers), "tested on")))
+
+
+def _print_folds(given: argparse.Namespace, base: DxaOptions, source: SimulatedOptions, cache: Path) -> None:
     rows, found = folds(given, base, source, cache)
     print(f"{rows.dealt.description}. {cohort(rows.dealt)}.\n")
     weights = ", ".join(given.weights) or "RANDOM weights (no published file given: no transfer learning)"
@@ -129,11 +141,6 @@ def main() -> None:
     print("\n" + folds_table(found))
     print("\n## The test part, spoken of by each fold's network\n")
     print("\n".join(table({NAMES[name]: pooled([one.test for one in results]) for name, results in found.items()}, "network")))
-    if CNN21 in given.rows:
-        (given.out / "makers").mkdir(parents=True, exist_ok=True)
-        every = load(DataOptions(source=source, seed=source.seed, cache=cache, jobs=given.jobs), given.out / "makers", progress=False)
-        print(f"\n## A maker that was never seen (21-layer CNN)\n\n{cohort(every)}.\n")
-        print("\n".join(table(across_makers(every, base, given.out / "makers"), "tested on")))
 
 
 if __name__ == "__main__":

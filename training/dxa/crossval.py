@@ -148,6 +148,7 @@ def read_fold(folder: Path, number: int, options: DxaOptions) -> FoldResult:
         with (folder / PREDICTIONS).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         validation, test = (_predictions([row for row in rows if row["part"] == part], options) for part in ("validation", "test"))
+        best_epoch, seconds = int(run["best_epoch"]), float(run["seconds"])
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{folder}: what the run found cannot be read ({error}); remove the folder to train it again") from None
     temperature = temperature_of(validation) or 1.0
@@ -155,8 +156,8 @@ def read_fold(folder: Path, number: int, options: DxaOptions) -> FoldResult:
         number=number,
         validation=validation.calibrated(temperature),
         test=test.calibrated(temperature),
-        best_epoch=int(run["best_epoch"]),
-        seconds=float(run["seconds"]),
+        best_epoch=best_epoch,
+        seconds=seconds,
         log=folder / LOG,
     )
 

@@ -66,12 +66,13 @@ def test_coloured_pixels_are_marked_and_sixteen_bit_pictures_span_their_range(tm
 
 def test_a_manifest_gives_cases_and_reasons(tmp_path: Path) -> None:
     study(tmp_path / "a", "GE Lunar")
-    Image.fromarray(np.tile(np.arange(200, dtype=np.uint8), (200, 1))).save(tmp_path / "ramp.png")
+    for name in ("ramp.png", "c.png", "d.png"):
+        Image.fromarray(np.tile(np.arange(200, dtype=np.uint8), (200, 1))).save(tmp_path / name)
     rows = [
         ManifestRow(patient_id="a", modality=Modality.DXA, path=Path("a"), t_score=-2.5, device="GE Lunar"),
         ManifestRow(patient_id="b", modality=Modality.DXA, path=Path("ramp.png"), label=BoneLabel.NORMAL),
-        ManifestRow(patient_id="c", modality=Modality.DXA, path=Path("a")),
-        ManifestRow(patient_id="d", modality=Modality.CT, path=Path("ramp.png"), label=BoneLabel.NORMAL),
+        ManifestRow(patient_id="c", modality=Modality.DXA, path=Path("c.png")),
+        ManifestRow(patient_id="d", modality=Modality.CT, path=Path("d.png"), label=BoneLabel.NORMAL),
     ]
     write_manifest(rows, tmp_path / "list.csv")
     manifest = read_source(tmp_path / "list.csv")
