@@ -39,10 +39,10 @@ def test_the_demo_delivers_every_result_and_says_so(tmp_path: Path) -> None:
         spines = [path for path in files if b"Predicted from the image of L1-L4" in path.read_bytes()]
         assert len(spines) == 2, "an SR and a text"
         assert all(b"model trained on simulated patients" in path.read_bytes() for path in spines)
-        assert f"{DXA_CLASSIFIER}, trained on simulated patients" in said
     else:
         assert read == []
-        assert f"there is no bundle '{DXA_CLASSIFIER}'" in said
+        assert any(f"there is no bundle '{DXA_CLASSIFIER}'".encode() in path.read_bytes() for path in files)
+    assert DXA_CLASSIFIER in said, "by whom, or why not"
     assert list((tmp_path / "node" / "results").rglob("picture.png"))
     predicted = [path for path in files if b"Predicted density class of L1" in path.read_bytes()]
     if CLASSIFIER in shipped_names():
