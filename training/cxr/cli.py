@@ -47,7 +47,7 @@ def train(
     level: Annotated[list[str] | None, typer.Option(help="Only this vertebra; may be given several times.")] = None,
     test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients that no network sees.")] = 0.2,
     epochs: Annotated[int | None, typer.Option(min=1, help="100 as in the paper, 8 with --quick, when absent.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="1e-4 as in the paper, 1e-2 with --quick, when absent.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="1e-4 as in the paper, 1e-3 with --quick, when absent.")] = None,
     landmarks: Annotated[Path | None, typer.Option(help="A CSV of a manifest's landmarks.")] = None,
     landmark_bundle: Annotated[Path | None, typer.Option(help="Finds the landmarks of a manifest's films.")] = None,
     patients: Annotated[int, typer.Option(min=10, help="Simulated patients.")] = 400,

@@ -31,7 +31,7 @@ from training.metrics.bootstrap import BootstrapOptions
 from training.metrics.table import ResultTable
 
 SIMULATED = "simulated"
-QUICK_PATIENTS, QUICK_EPOCHS, QUICK_LAYERS = 60, 5, 2
+QUICK_PATIENTS, QUICK_EPOCHS = 60, 5
 PATIENTS = 400
 TABLES = (*COMPARISONS, "2", "3")
 PROPOSED = Row(name="Proposed", variant="proposed")
@@ -98,11 +98,12 @@ def _written(table: ResultTable, out: Path, name: str) -> str:
 def measured_on(campaign: Campaign) -> str:
     """What our figures come from, in words."""
     base, films = campaign.base, campaign.films
-    size = f"regions of {base.size} x {base.size}, width {base.width:g}, {base.layers} layers of attention, {base.loop.epochs} epochs"
+    size = f"regions of {base.size} x {base.size}, width {base.width:g}, {base.layers} layers of attention"
+    schedule = f"{base.loop.epochs} epochs of {base.loop.optimiser} at {base.loop.learning_rate:g}"
     repeats = f"{len(campaign.seeds)} repeats with other parts and first weights" if len(campaign.seeds) > 1 else "one repeat"
     return (
         f"{films.description}; {len(films.cases)} films ({len(films.skipped)} left out), {base.test:.0%} of the patients kept aside to "
-        f"test; the mean of {base.folds} folds' networks for each vertebra; {size}; {repeats}"
+        f"test; the mean of {base.folds} folds' networks for each vertebra; {size}, {schedule}; {repeats}"
     )
 
 
@@ -136,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, help=f"(100, {QUICK_EPOCHS} with --quick)")
     parser.add_argument("--width", type=float, help="factor on all channels")
     parser.add_argument("--size", type=int, help="pixels of a region's side (256, 32 with --quick)")
-    parser.add_argument("--learning-rate", type=float, help="(1e-4, 1e-2 with --quick)")
+    parser.add_argument("--learning-rate", type=float, help="(1e-4, 1e-3 with --quick)")
     parser.add_argument("--batch-norm", action="store_true", help="in a VGG that begins with fresh weights; always with --quick")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--jobs", type=int, default=2, help="processes that prepare films")
@@ -153,7 +154,8 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
     """
     base = DensityOptions(levels=tuple(level for level in LEVELS if level in given.levels), batch_norm=given.batch_norm)
     if given.quick:
-        base = replace(quick(base), layers=QUICK_LAYERS, loop=replace(quick(base).loop, epochs=QUICK_EPOCHS))
+        base = quick(base)
+        base = replace(base, loop=replace(base.loop, epochs=QUICK_EPOCHS))
     epochs = given.epochs or base.loop.epochs
     rate = given.learning_rate or base.loop.learning_rate
     warmup = min(base.loop.warmup_epochs, epochs)
