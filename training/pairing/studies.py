@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from inference.ct.series import choose_series
+from inference.cxr.view import CHEST_WORDS, check_body_part, check_frontal
 from inference.errors import Refusal
 from inference.reading import InstanceHeader, check_identity
-from inference.workflows.cxr import CHEST_WORDS, FRONTAL_VIEWS, check_body_part, check_frontal
 from inference.workflows.radiograph import check_human, check_presentation, described, words
 from training.pairing.reasons import PairReason, Why
 from training.pairing.records import ImageKind, ImageStudy, Person, parse_day, sex_of
@@ -15,6 +15,7 @@ from training.pairing.records import ImageKind, ImageStudy, Person, parse_day, s
 FILM_MODALITIES = frozenset({"CR", "DX"})
 FILM_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1"})
 """Computed Radiography Image Storage, Digital X-Ray Image Storage - For Presentation."""
+FRONTAL_VIEWS = frozenset({"PA", "AP"})
 _DXA_WORDS = re.compile(r"\b(DXA|DEXA|BMD|BONE\s*DENSIT\w*|BONE\s*MINERAL\w*|\w*DENSITOMETR\w*|OSTEODENS\w*)\b")
 _DXA_MAKERS = re.compile(r"\b(LUNAR|HOLOGIC|MEDILINK|MEDIX|NORLAND|IDXA|PRODIGY)\b")
 
