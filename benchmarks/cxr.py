@@ -19,6 +19,7 @@ from inference.bundles import load_bundle, load_network
 from training.cxr.cases import LEVELS
 from training.cxr.estimates import Estimates
 from training.cxr.evaluate import levels_of, measured
+from training.cxr.folds import comparable
 from training.cxr.landmark_cli import HELD_OUT_SEED, report
 from training.cxr.landmark_task import radial_errors_mm
 from training.cxr.options import DensityOptions, quick
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     base = quick(DensityOptions(levels=tuple(level for level in LEVELS if level in given.levels)))
     loop = replace(base.loop, epochs=given.epochs, warmup_epochs=min(1, given.epochs), device="cpu")
     base = replace(base, size=given.size, width=given.width, loop=loop)
-    campaign = Campaign(films=films, base=base, seeds=tuple(range(given.seeds)), out=given.out)
+    campaign = Campaign(films=comparable(films, base), base=base, seeds=tuple(range(given.seeds)), out=given.out)
     made, said = tables(campaign, BootstrapOptions())
     print(*(table.markdown() for table in made), sep="\n")
     print(notes(campaign), *answers(said), sep="\n")

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from inference.cxr.network import DensityEnsemble, RegionRegression
 from inference.cxr.rois import Floats
 from inference.errors import Refusal
@@ -79,6 +81,19 @@ def usable(films: Films, options: DensityOptions) -> tuple[Films, RegionStore]:
     if not left:
         raise TrainingError(f"no film can be used\n{replace(films, cases=(), skipped=tuple(gone)).words()}")
     return replace(films, cases=tuple(left), skipped=tuple(gone)), store
+
+
+def comparable(films: Films, options: DensityOptions) -> Films:
+    """The films from which every variant can be trained, so that all are judged by the same patients; all, where none has landmarks.
+
+    Raises
+    ------
+    TrainingError
+        None is left.
+    """
+    if not any(np.isfinite(film.landmarks).all() for film in films.cases):
+        return films
+    return usable(films, replace(options, variant="proposed"))[0]
 
 
 @dataclass(frozen=True, kw_only=True)

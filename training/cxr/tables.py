@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from inference.bundles import TrainedOn
 from inference.errors import PermanentError
 from training.cxr.cases import LEVELS, Films
+from training.cxr.folds import comparable
 from training.cxr.manifest import ManifestOptions, prepare_manifest
 from training.cxr.options import DensityOptions, quick
 from training.cxr.simulated import COHORTS_OF_CXR, SimulatedOptions, prepare_simulated
@@ -161,7 +162,7 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
     warmup = min(base.loop.warmup_epochs, epochs)
     loop = replace(base.loop, epochs=epochs, learning_rate=rate, warmup_epochs=warmup, device=given.device)
     base = replace(base, width=given.width or base.width, size=given.size or base.size, loop=loop)
-    return Campaign(films=_films(given), base=base, seeds=tuple(range(given.seeds)), out=given.out)
+    return Campaign(films=comparable(_films(given), base), base=base, seeds=tuple(range(given.seeds)), out=given.out)
 
 
 def _films(given: argparse.Namespace) -> Films:

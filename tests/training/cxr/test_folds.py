@@ -16,7 +16,7 @@ from tests.training.cxr.made import collection, film, films
 from training.cxr.cases import LEVELS, Film, Films, with_level
 from training.cxr.cli import estimated, report
 from training.cxr.evaluate import agreement
-from training.cxr.folds import CrossValidation, Member, deal, ensemble_of, usable
+from training.cxr.folds import CrossValidation, Member, comparable, deal, ensemble_of, usable
 from training.cxr.options import DensityOptions
 from training.cxr.publish import Origin, publish_density
 from training.errors import TrainingError
@@ -67,6 +67,10 @@ def test_films_that_cannot_be_cut_are_left_out_with_the_reason() -> None:
     assert left.skipped[-1].patient == "low"
     assert "ROI_OUTSIDE_FILM" in left.skipped[-1].because
     assert store.of(left.cases[0]).shape == (15, 32, 32)
+    patches = replace(SMALL, variant="multipatch")
+    assert comparable(films_with, patches).cases == left.cases  # every variant is judged by the same films
+    blind = replace(films_with, cases=(replace(film(1), landmarks=np.full((16, 2), np.nan)),))
+    assert comparable(blind, patches) is blind
     with pytest.raises(TrainingError, match="no film can be used"):
         usable(replace(films_with, cases=(low,)), SMALL)
 
