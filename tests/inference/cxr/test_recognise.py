@@ -75,7 +75,13 @@ def said(**values: object) -> Callable[[Dataset], None]:
         for keyword, value in values.items():
             setattr(ds, keyword, value)
 
+    change.__name__ = "-".join(f"{keyword}={value}" for keyword, value in values.items())
     return change
+
+
+def named(value: object) -> str:
+    """A test's name must be the same in every process."""
+    return getattr(value, "__name__", str(value))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def said(**values: object) -> Callable[[Dataset], None]:
         (said(Modality="CT"), ReasonCode.WRONG_MODALITY),
         (said(Modality="MG"), ReasonCode.WRONG_MODALITY),
     ],
-    ids=str,
+    ids=named,
 )
 def test_headers_that_refuse(change: Callable[[Dataset], None], code: ReasonCode) -> None:
     ds = dataset(change=change)
@@ -116,7 +122,7 @@ def test_headers_that_refuse(change: Callable[[Dataset], None], code: ReasonCode
         (said(ViewPosition="", ViewCodeSequence=[], SeriesDescription="BILATERAL RIBS"), None, "the header does not say the view"),
         (said(ViewPosition="PA", SeriesDescription="Chest PA and lateral"), View.PA, "View Position says PA"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_headers_that_name_a_view(change: Callable[[Dataset], None], view: View | None, because: str) -> None:
     ds = dataset(change=change)
