@@ -136,7 +136,7 @@ def test_it_learns_density(tmp_path: Path) -> None:
     fitted = fit(task, options.loop, tmp_path, progress=False)
     said = predict(fitted.model, validation, RegionStore(validation, options), 4)
     assert np.corrcoef(said, densities(validation, "L1"))[0, 1] > 0.25  # 0.49 to 0.6 by the machine
-    assert min(row["val_rmse"] for row in fitted.history) < 0.95 * task.sd
+    assert fitted.history[-1]["train_loss"] < 0.8 * fitted.history[0]["train_loss"]
     assert predict(fitted.model, (), RegionStore((), options), 4).shape == (0,)
 
 
