@@ -59,7 +59,7 @@ class Site:
         assert self.process is not None
         workers = self.workers()
         self.process.send_signal(number)
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=120)
         until(lambda: not any(_alive(pid) for pid in workers), "the workers end with their node")
         self.process = None
         return status
