@@ -80,7 +80,7 @@ def scanned(sd_hu: float, texture_hu: float) -> tuple[Volume, BodyCrop]:
     return volume, crop_body(volume, bodies, vertebra, box)
 
 
-@pytest.mark.parametrize("sd_hu", [60.0, 90.0])
+@pytest.mark.parametrize("sd_hu", [15.0, 60.0, 90.0])
 @pytest.mark.parametrize("texture_hu", [0.0, 60.0])
 def test_coarse_bone_is_not_taken_for_noise(sd_hu: float, texture_hu: float) -> None:
     volume, crop = scanned(sd_hu, texture_hu)
@@ -88,12 +88,6 @@ def test_coarse_bone_is_not_taken_for_noise(sd_hu: float, texture_hu: float) -> 
     medians = [np.median(noise(seed, sd_hu, 0.8, (24, 64, 64))[4:19, 22:42, 22:42][core[1:-1, 1:-1, 1:-1]]) for seed in range(20, 60)]
     found = median_error_hu(volume, crop, core)
     assert found == pytest.approx(float(np.std(medians)), rel=0.35)
-
-
-def test_what_anatomy_alone_may_do_is_no_noise() -> None:
-    """Of 15 HU of noise the median of a core errs by less than soft tissue varies without any."""
-    volume, crop = scanned(15.0, 60.0)
-    assert median_error_hu(volume, crop, core_mask(crop, 4.0)) == pytest.approx(0.0, abs=0.5)
 
 
 def test_an_empty_region_has_no_error() -> None:

@@ -129,14 +129,14 @@ def test_a_store_that_may_hold_nothing_gives_the_same_regions() -> None:
 
 
 def test_it_learns_density(tmp_path: Path) -> None:
-    loop = LoopOptions(epochs=7, learning_rate=4e-3, optimiser="adamw", monitor="rmse")
+    loop = LoopOptions(epochs=20, learning_rate=2e-3, optimiser="adamw", monitor="rmse")
     options = replace(SMALL, width=0.0625, augmentation=AugmentationOptions(), loop=loop)
-    train, validation = films(20), films(8, first=50)
+    train, validation = films(32), films(12, first=50)
     task = DensityTask(options, "L1", train, validation)
     fitted = fit(task, options.loop, tmp_path, progress=False)
     said = predict(fitted.model, validation, RegionStore(validation, options), 4)
-    assert np.corrcoef(said, densities(validation, "L1"))[0, 1] > 0.25  # 0.49 to 0.6 by the machine
-    assert fitted.history[-1]["train_loss"] < 0.8 * fitted.history[0]["train_loss"]
+    assert np.corrcoef(said, densities(validation, "L1"))[0, 1] > 0.5
+    assert min(row["val_rmse"] for row in fitted.history) < 0.95 * task.sd
     assert predict(fitted.model, (), RegionStore((), options), 4).shape == (0,)
 
 
