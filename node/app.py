@@ -2,9 +2,10 @@
 
 import logging
 import signal
-import threading
-from contextlib import ExitStack
-from types import FrameType, TracebackType
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
 from typing import TypeVar
 
 from inference.reading import read_header
@@ -106,19 +107,8 @@ class Node:
 
     def serve_forever(self) -> None:
         """Start, run until SIGTERM or SIGINT, stop. Only in the main thread."""
-        ended = threading.Event()
-
-        def end(signum: int, frame: FrameType | None) -> None:
-            del signum, frame
-            ended.set()
-
-        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            with self:
-                ended.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with _told_to_stop() as told, self:
+            told()
 
     def _recover(self, spool: Spool, ledger: Ledger) -> None:
         now = self._clock()
@@ -146,6 +136,31 @@ class Node:
         scheduler.every(tick_s, "outbox", outbox.tick)
         scheduler.every(min(5.0, self.config.worker.lease_s), "leases", leases)
         scheduler.start()
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[Callable[[], object]]:
+    """What blocks until SIGTERM or SIGINT arrives, even one that arrived before it was called.
+
+    A pipe and not an event: the kernel may give a signal to any thread, and an event that the main thread waits for would then be set
+    only when that thread runs again, which may be never. The interpreter writes to its wake-up descriptor at once, in whichever thread.
+    """
+    ear, mouth = socket.socketpair()
+    with ear, mouth:
+        mouth.setblocking(False)
+        handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+        wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+
+        def told() -> None:
+            while ear.recv(1)[0] not in handlers:
+                pass
+
+        try:
+            yield told
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _started(part: Part | None) -> Part:

@@ -59,10 +59,21 @@ class Site:
         assert self.process is not None
         workers = self.workers()
         self.process.send_signal(number)
-        status = self.process.wait(timeout=120)
+        status = self._end_of(self.process)
         until(lambda: not any(_alive(pid) for pid in workers), "the workers end with their node")
         self.process = None
         return status
+
+    def _end_of(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit status; a node that does not end tells where it hangs, and is killed."""
+        try:
+            return process.wait(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGUSR2)
+            time.sleep(2)
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the node did not end:\n{(self.folder / 'node.log').read_text()[-8000:]}") from None
 
     def close(self) -> None:
         """End everything."""
