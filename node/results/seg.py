@@ -80,12 +80,11 @@ def build_segmentation(findings: Findings, source: Source, key: ResultKey, conte
     segments = plan_segments(findings, slices)
     if not segments:
         raise ValueError("no body lies on the source slices")
-    planes = list(slices.planes)
     parts = []
     for family, mask in source_masks(images).items():
         members = [segment for segment in segments if segment.family == family]
         if members:
-            parts.append(_encode(mask[planes], members, slices, (findings, key, context, series_number)))
+            parts.append(_encode(mask, members, slices, (findings, key, context, series_number)))
     return _merge(parts, slices, key)
 
 
@@ -100,11 +99,14 @@ def _encode(
     numbers = np.zeros(256, dtype=np.uint8)
     for position, segment in enumerate(segments, start=1):
         numbers[segment.label] = position
+    pixels = np.empty((len(slices.planes), *mask.shape[1:]), np.uint8)
+    for out, plane in zip(pixels, slices.planes, strict=True):  # not mask[planes]: one copy of the volume is enough
+        out[:] = numbers[mask[plane]]
     first = slices.headers[0]
     acquisition = findings.acquisition
     return Segmentation(
         source_images=slices.headers,
-        pixel_array=numbers[mask],
+        pixel_array=pixels,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_describe(s, n, findings.models[0], key) for n, s in enumerate(segments, start=1)],
         series_instance_uid=key.uid("seg series"),

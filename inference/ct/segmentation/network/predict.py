@@ -16,7 +16,7 @@ CLASSES = ("background", "body", "posterior_elements", "disc", "sacrum", "rib", 
 """What the network's channels mean; a bundle with other classes is refused."""
 BACKGROUND, BODY, POSTERIOR, DISC, SACRUM, RIB, PELVIS = range(len(CLASSES))
 MULTIPLE = 16
-CHUNK_VOXELS = 1_100_000
+CHUNK_VOXELS = 800_000
 """Larger scans go through the network in pieces along the spine: memory stays under a gigabyte."""
 OVERLAP = 32
 """Planes (96 mm) that neighbouring pieces share; half of them are thrown away on each side."""
