@@ -5,7 +5,8 @@ usage: python -m benchmarks.ct [--slices 100 200 400 700 1000] [--chain 300]
 
 One simulated abdomen of 512 x 512 pixels is sent to ``osteon serve`` by C-STORE; a small PACS (the node's own receiver, in this process)
 waits for the SR. The quiet time is subtracted. Then the same scan, resampled to other slice spacings, is measured offline, each in a
-process of its own. With ``--readers`` it is the readers alone on that abdomen, each in a process of its own: what the second one costs.
+process of its own. With ``--readers`` it is the readers alone on that abdomen, each in a process of its own, alone and within the
+whole run from disk to results: what the second one costs.
 """
 
 import argparse
@@ -69,9 +70,11 @@ def main() -> None:
     parser.add_argument("--readers", action="store_true", help="only: time and peak memory of each reader and of both")
     parser.add_argument("--segmenter", choices=BUILT_IN, default="both", help=argparse.SUPPRESS)  # with --offline
     parser.add_argument("--offline", type=Path, help=argparse.SUPPRESS)  # one measurement in a process of its own
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)  # with --offline: the reader, and nothing after it
     arguments = parser.parse_args()
     if arguments.offline is not None:
-        print(json.dumps(measure_offline(arguments.offline, arguments.segmenter)))
+        measure = measure_reader if arguments.alone else measure_offline
+        print(json.dumps(measure(arguments.offline, arguments.segmenter)))
         return
     console = Console()
     with tempfile.TemporaryDirectory(prefix="osteon-bench-") as name:
@@ -80,8 +83,9 @@ def main() -> None:
             simulated = simulate()
             write_dicom(resampled(simulated, arguments.chain), folder / "study")
         if arguments.readers:
+            alone = {reader: offline_in_a_process(folder / "study", reader, alone=True) for reader in BUILT_IN}
             costs = {reader: offline_in_a_process(folder / "study", reader) for reader in BUILT_IN}
-            print_readers(console, arguments.chain, costs)
+            print_readers(console, arguments.chain, alone, costs)
             return
         with console.status("from association to SR at the PACS"):
             print_chain(console, run_chain(folder))
@@ -239,11 +243,11 @@ def wait_for_sr(received: Ledger, process: subprocess.Popen[bytes]) -> None:
     raise TimeoutError("no SR within 600 s")
 
 
-def offline_in_a_process(folder: Path, segmenter: str = "both") -> dict[str, float]:
-    """:func:`measure_offline` in a process of its own, so that its peak memory is its own."""
+def offline_in_a_process(folder: Path, segmenter: str = "both", *, alone: bool = False) -> dict[str, float]:
+    """:func:`measure_offline` or :func:`measure_reader` in a process of its own, so that its peak memory is its own."""
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ct", "--offline", str(folder), "--segmenter", segmenter],
+        [sys.executable, "-m", "benchmarks.ct", "--offline", str(folder), "--segmenter", segmenter, *(["--alone"] if alone else [])],
         capture_output=True,
         text=True,
         check=True,
@@ -268,6 +272,19 @@ def measure_offline(folder: Path, segmenter: str) -> dict[str, float]:
     return {**report["timings_s"], "all": total_s, "peak_mb": peak_mib()}
 
 
+def measure_reader(folder: Path, segmenter: str) -> dict[str, float]:
+    """Seconds of one reader on one study, loaded and ready, and peak resident memory of the process with the images."""
+    from inference.ct.segmentation import get_segmenter
+    from inference.ct.series import choose_series, load_series
+
+    candidate = choose_series([read_header(path) for path in sorted(folder.iterdir())]).candidates[0]
+    volume = load_series(candidate).volume
+    reader = get_segmenter(segmenter)
+    started = time.monotonic()
+    reader.segment(volume)
+    return {"segmentation": time.monotonic() - started, "peak_mb": peak_mib()}
+
+
 def print_chain(console: Console, chain: Chain) -> None:
     """Association to SR."""
     table = Table(
@@ -284,20 +301,28 @@ def print_chain(console: Console, chain: Chain) -> None:
     console.print(table)
 
 
-def print_readers(console: Console, slices: int, costs: dict[str, dict[str, float]]) -> None:
+def print_readers(console: Console, slices: int, alone: dict[str, dict[str, float]], costs: dict[str, dict[str, float]]) -> None:
     """What each reader costs; a process counts from its start, with imports."""
     load = os.getloadavg()[0]
     table = Table(
         "reader",
         "segmentation s",
-        "reading to results s",
-        "whole process s",
         "peak MB",
+        "disk to results s",
+        "whole process s",
+        "peak MB of it all",
         title=f"512 x 512 x {slices}, each reader in a process of its own ({os.cpu_count()} cores, load {load:.1f})",
     )
     for reader, cost in costs.items():
-        seconds = (cost.get("segmentation", 0.0), cost["all"], cost["process"])
-        table.add_row(reader, *(f"{value:.1f}" for value in seconds), f"{cost['peak_mb']:.0f}")
+        own = alone[reader]
+        table.add_row(
+            reader,
+            f"{own['segmentation']:.1f}",
+            f"{own['peak_mb']:.0f}",
+            f"{cost['all']:.1f}",
+            f"{cost['process']:.1f}",
+            f"{cost['peak_mb']:.0f}",
+        )
     console.print(table)
 
 
