@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -43,6 +44,8 @@ def print_report(console: Console, report: Json) -> None:
             console.print(f"  route {escape(item['route'])}: {escape(item['because'])}")
     if report["vertebrae"]:
         console.print(_vertebrae(report["vertebrae"]))
+        for line in _vertebra_notes(report):
+            console.print(f"  {escape(line)}")
     if report["level_because"]:
         console.print(f"  levels: {escape(report['level_because'])}")
     for line in _other_readings(report):
@@ -110,22 +113,44 @@ def _device_values(values: Json) -> str:
 
 
 def _vertebrae(vertebrae: list[Json]) -> Table:
-    table = Table("level", "certain", "mean HU", "median HU", "SD", "voxels", "ant/mid/post mm", "used", "why, warnings")
+    table = Table("level", "sure", "mean\nHU", "median\nHU", "SD", "voxels", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("ant/mid/post\nmm", no_wrap=True)
+    table.add_column("used")
+    table.add_column("why not,\nwarnings", overflow="fold")
     for item in vertebrae:
         hu = item["attenuation_hu"]
         heights = item["height_mm"]
-        notes = [item["excluded_because"]["text"]] if item["excluded_because"] else []
-        notes += [notice["text"] for notice in item["warnings"]]
         table.add_row(
-            item["level"] or f"body {item['label']}",
+            _name(item),
             "yes" if item["level_certain"] else "no",
             *([f"{hu[key]:.0f}" for key in ("mean", "median", "sd")] if hu else ["-", "-", "-"]),
             str(item["roi_voxels"] or "-"),
             "/".join(f"{heights[key]:.1f}" for key in ("anterior", "middle", "posterior")) if heights else "-",
             "yes" if item["used"] else "no",
-            escape("; ".join(notes)),
+            "\n".join(dict.fromkeys(notice["code"] for notice in _notes(item))),
         )
     return table
+
+
+def _name(vertebra: Json) -> str:
+    return str(vertebra["level"] or f"body {vertebra['label']}")
+
+
+def _notes(vertebra: Json) -> list[Json]:
+    """Why a body is not used, then its warnings."""
+    return [*([vertebra["excluded_because"]] if vertebra["excluded_because"] else []), *vertebra["warnings"]]
+
+
+def _vertebra_notes(report: Json) -> list[str]:
+    """The codes of the table in words, a line per body; a column of words would be a column of single words. What the study's own
+    warnings say again follows there."""
+    said = " ".join(notice["text"] for notice in report["warnings"])
+    lines = []
+    for item in report["vertebrae"]:
+        texts = [notice["text"] for notice in _notes(item) if notice["text"] not in said]
+        if texts:
+            lines.append(f"{_name(item)}: {'; '.join(texts)}")
+    return lines
 
 
 def _second_reader(agreement: Json) -> str:

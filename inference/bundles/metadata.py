@@ -166,6 +166,8 @@ class OsteonMetadata(Closed):
         Of a classification's calibrated probabilities, ``softmax(logits / temperature)``; chosen on validation cases. None: not calibrated.
     crop
         For a network that is given one vertebra.
+    densitometer
+        Make on whose scale a regression's densities are, so that a T-score takes the reference of that make; None: not stated, no T-score.
     """
 
     format: Literal[1] = 1
@@ -182,6 +184,7 @@ class OsteonMetadata(Closed):
     tau1: Annotated[float, Field(ge=0)] | None = None
     tau2: Annotated[float, Field(ge=0)] | None = None
     temperature: Annotated[float, Field(gt=0, le=100)] | None = None
+    densitometer: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     trained_on: TrainedOn
     training: TrainingSummary
     metrics: tuple[Metric, ...] = ()
@@ -206,6 +209,8 @@ class OsteonMetadata(Closed):
             raise ValueError("tau1 and tau2 adjust logits by the priors; there are none")
         if self.temperature is not None and self.kind is not Kind.CLASSIFICATION:
             raise ValueError(f"a temperature calibrates a classification, not a {self.kind}")
+        if self.densitometer is not None and self.kind is not Kind.REGRESSION:
+            raise ValueError(f"a densitometer's scale is that of a regression, not of a {self.kind}")
         if self.kind is Kind.SEGMENTATION and self.input.modality == "CT" and not (self.input.spacing_mm and self.input.orientation):
             raise ValueError("a segmentation of CT needs spacing_mm and orientation")
         return self

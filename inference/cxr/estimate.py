@@ -30,14 +30,15 @@ class LevelEstimate:
     members_g_cm2
         What each of them said, in the order of the folds.
     attention
-        (15,) how much the networks take from each region, in the order of :data:`inference.cxr.rois.REGION_NAMES`; sums to 1.
+        (15,) how much the networks take from each region, in the order of :data:`inference.cxr.rois.REGION_NAMES`; sums to 1. None of
+        networks that do not attend.
     """
 
     level: str
     bmd_g_cm2: float
     spread_g_cm2: float
     members_g_cm2: Floats
-    attention: Floats
+    attention: Floats | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,12 @@ class FilmEstimate:
     landmarks: Floats
     rois: Rois
     levels: tuple[LevelEstimate, ...]
+
+    @property
+    def attention(self) -> Floats | None:
+        """(15,) the mean over the levels; None of networks that do not attend."""
+        found = [level.attention for level in self.levels if level.attention is not None]
+        return np.asarray(np.mean(found, axis=0), dtype=np.float64) if found else None
 
 
 def level_of(target: str) -> str:
@@ -80,8 +87,9 @@ def estimate_density(
     regions = crop_regions(image, with_whole(rois, shape), size, reference=reference_of(image, landmarks))
     given = torch.from_numpy(regions)[None]
     with torch.inference_mode():
-        said = network(given)[0].double().numpy()
-        attention = network.attention(given)[0].double().numpy()
+        answer, shares = network.with_attention(given)
+    said = answer[0].double().numpy()
+    attention = None if shares is None else shares[0].double().numpy()
     columns: dict[str, list[int]] = {}
     for index, target in enumerate(targets):
         columns.setdefault(level_of(target), []).append(index)
@@ -91,7 +99,7 @@ def estimate_density(
             bmd_g_cm2=float(said[chosen].mean()),
             spread_g_cm2=float(said[chosen].std()),
             members_g_cm2=np.asarray(said[chosen], dtype=np.float64),
-            attention=np.asarray(attention[chosen].mean(axis=0), dtype=np.float64),
+            attention=None if attention is None else np.asarray(attention[chosen].mean(axis=0), dtype=np.float64),
         )
         for level, chosen in columns.items()
     )

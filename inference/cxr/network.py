@@ -87,6 +87,13 @@ def _regressor(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
 
+def taken_from(weights: Tensor) -> Tensor:
+    """How much regions take from each region: the weights (B, L, heads, N + 1, N + 1) of an encoder to (B, N), rows sum to one."""
+    taken = weights[..., 1:, 1:].mean(dim=(1, 2, 3))
+    shares: Tensor = taken / taken.sum(dim=1, keepdim=True)
+    return shares
+
+
 class RegionRegression(nn.Module):
     """One vertebra's density from the regions of a film.
 
@@ -165,9 +172,15 @@ class RegionRegression(nn.Module):
         """
         if self.encoder is None:
             raise ValueError("a network that does not attend has no attention to show")
-        taken = self.encoder(self.features(regions))[1][..., 1:, 1:].mean(dim=(1, 2, 3))
-        shares: Tensor = taken / taken.sum(dim=1, keepdim=True)
-        return shares
+        return taken_from(self.encoder(self.features(regions))[1])
+
+    def with_attention(self, regions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """:meth:`forward` and :meth:`attention` with one look at the regions; None in place of the latter where nothing attends."""
+        f = self.features(regions)
+        if self.encoder is None:
+            return self._in_unit(self._overall(f)), None
+        joined, weights = self.encoder(f)
+        return self._in_unit(self.overall(joined)), taken_from(weights)
 
     def _overall(self, f: Tensor) -> Tensor:
         joined: Tensor = self.encoder(f)[0] if self.encoder is not None else f.flatten(1)
@@ -219,3 +232,14 @@ class DensityEnsemble(nn.Module):
         """:meth:`RegionRegression.attention` of all networks, (B, networks, N)."""
         found = [member.attention(regions) for member in self.members if isinstance(member, RegionRegression)]
         return torch.stack(found, dim=1)
+
+    def with_attention(self, regions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """:meth:`forward` and :meth:`attention` of all networks, each of which looks once; None where they do not attend."""
+        said: list[Tensor] = []
+        shares: list[Tensor] = []
+        for member in self.members:
+            if isinstance(member, RegionRegression):
+                value, taken = member.with_attention(regions)
+                said.append(value)
+                shares += [] if taken is None else [taken]
+        return torch.cat(said, dim=1), torch.stack(shares, dim=1) if shares else None
