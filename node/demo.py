@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -181,28 +182,27 @@ def _wait(ledger: Ledger, expected: int, progress: Progress) -> bool:
 
 
 def _print(console: Console, ledger: Ledger, folder: Path, kept: bool) -> None:
-    names = ("study", "images", "workflow", "outcome", "density class by a model", "at the PACS")
-    table = Table(*names, title="What the node said of the simulated patients")
+    console.print("[bold]What the node said of the simulated patients[/]")
     objects = []
     for study in sorted(ledger.studies(), key=lambda item: item.first_instance_at):
         report = ledger.study(study.study_uid)
         delivered = [item.kind for item in report.deliveries if item.state is DeliveryState.DELIVERED]
         line = outcome_line(dict(report.findings)) if report.findings is not None else escape(study.reason_text or study.state)
-        table.add_row(
-            f"…{study.study_uid[-8:]}",
-            f"{study.instances} {'/'.join(study.modalities)}",
-            study.workflow or "-",
-            line,
-            escape(_density_class(report.findings)),
-            ", ".join(delivered),
-        )
+        facts = Table.grid(padding=(0, 2, 0, 0))
+        facts.add_column(width=15)
+        facts.add_column()
+        facts.add_row("outcome", line)
+        facts.add_row("density class", escape(_density_class(report.findings)))
+        facts.add_row("at the PACS", ", ".join(delivered))
+        where = study.workflow or "no workflow"
+        console.print(f"\n[bold]study …{study.study_uid[-8:]}[/], {study.instances} {'/'.join(study.modalities)}, {escape(where)}")
+        console.print(Padding(facts, (0, 0, 0, 2)))
         objects += [str(report.picture)] if report.picture is not None else []
-    console.print(table)
-    console.print("[bold]Simulated patients. Research use.[/]")
+    console.print("\n[bold]Simulated patients. Research use.[/]")
     if kept:
-        console.print(f"received by the PACS: {folder / 'pacs' / 'received'}")
+        console.print(f"received by the PACS: {folder / 'pacs' / 'received'}", soft_wrap=True)
         for path in objects:
-            console.print(f"page: {path}")
+            console.print(f"page: {path}", soft_wrap=True)
     else:
         console.print("Nothing was kept; --keep DIR keeps SEG, SR, text and pages.")
 
