@@ -11,6 +11,7 @@ from inference.ct.measure import BodyMeasurement
 from inference.ct.options import CtOptions
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import BodyHeights, Notice, Reason, RoiKind, VertebraFinding
+from inference.rounding import round_hu
 
 MEAN_MEDIAN_GAP_HU = 8.0
 DIFFERS_HU = 25.0
@@ -119,9 +120,9 @@ def _excluded_alone(body: BodyMeasurement, options: CtOptions) -> Reason | None:
         text = f"Too little of the body is left in the region ({options.roi}); no number is given."
         return Reason(code=ReasonCode.ROI_TOO_SMALL, text=text)
     if median_hu < MIN_MEDIAN_HU:
-        return Reason(code=ReasonCode.IMPLAUSIBLE_HU, text=f"{median_hu:.0f} HU is no bone.")
+        return Reason(code=ReasonCode.IMPLAUSIBLE_HU, text=f"{round_hu(median_hu)} HU is no bone.")
     if median_hu > MAX_MEDIAN_HU:
-        return Reason(code=ReasonCode.SCLEROSIS, text=f"{median_hu:.0f} HU is denser than trabecular bone.")
+        return Reason(code=ReasonCode.SCLEROSIS, text=f"{round_hu(median_hu)} HU is denser than trabecular bone.")
     if body.dense_fraction > SCLEROTIC_FRACTION:
         return Reason(code=ReasonCode.SCLEROSIS, text=f"{body.dense_fraction:.0%} of the core are sclerotic.")
     return None
@@ -239,7 +240,7 @@ def _warnings(
         gap = roi.attenuation.mean_hu - roi.attenuation.median_hu
         if roi.kind is options.roi and abs(gap) > MEAN_MEDIAN_GAP_HU:
             text = (
-                f"Mean {roi.attenuation.mean_hu:.0f} and median {roi.attenuation.median_hu:.0f} HU differ: the region is not uniform "
+                f"Mean {round_hu(roi.attenuation.mean_hu)} and median {round_hu(roi.attenuation.median_hu)} HU differ: the region is not uniform "
                 f"({'a dense focus' if gap > 0 else 'a dark focus'}?); the median is reported."
             )
             warnings.append(Notice(code=WarningCode.MEAN_MEDIAN_GAP, text=text))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.findings import Findings, RoiKind, VertebraFinding
+from inference.rounding import round_hu
 from node.results.second_reader import second_reader_text
 from tests.real.cases import CASES, READERS, Case, best_body, findings_by_reader, true_level
 
@@ -34,7 +35,7 @@ COLUMNS = (
 
 def _roi(vertebra: VertebraFinding, kind: RoiKind) -> str:
     roi = vertebra.roi(kind)
-    return f"{roi.attenuation.mean_hu:.0f}/{roi.attenuation.median_hu:.0f}" if roi else "-"
+    return f"{round_hu(roi.attenuation.mean_hu)}/{round_hu(roi.attenuation.median_hu)}" if roi else "-"
 
 
 def _heights(vertebra: VertebraFinding) -> str:
@@ -52,7 +53,7 @@ def _vertebra_row(vertebra: VertebraFinding, case: Case, findings: Findings, tru
         said if level is None or level == vertebra.level else f"{said} (is {level})",
         _roi(vertebra, RoiKind.CORE),
         _roi(vertebra, RoiKind.ELLIPSE),
-        f"{case.reference_hu[level]:.0f}" if level in case.reference_hu else "",
+        f"{round_hu(case.reference_hu[level])}" if level in case.reference_hu else "",
         f"{overlap:.2f}" if truth else "",
         _heights(vertebra),
         "yes" if vertebra.excluded_because is None else str(vertebra.excluded_because.code),
@@ -65,7 +66,9 @@ def rows(case: Case, findings: Findings) -> list[list[str]]:
     """One row for the study, one for each vertebra."""
     said = str(findings.outcome) if findings.reason is None else f"{findings.outcome}: {findings.reason.code}"
     summary = findings.summary
-    band = f"{summary.level}: {summary.attenuation_hu:.0f} HU, {summary.band}" if summary and summary.attenuation_hu is not None else ""
+    band = (
+        f"{summary.level}: {round_hu(summary.attenuation_hu)} HU, {summary.band}" if summary and summary.attenuation_hu is not None else ""
+    )
     phase = f"{findings.acquisition.contrast_phase}: {findings.acquisition.contrast_because}" if findings.acquisition else ""
     codes = ", ".join(dict.fromkeys(notice.code for notice in findings.warnings))
     first = [case.name, said, band, phase, "", "", "", "", "", codes, f"{findings.timings_s['total']:.1f}"]
@@ -80,7 +83,7 @@ def reader_rows(case: Case, by_reader: Mapping[str, Findings]) -> list[list[str]
     some = next((found.images for found in by_reader.values() if found.images is not None), None)
     if case.truth is not None and some is not None:
         for level, mask in case.truth(some.volume).items():
-            reference = f"{case.reference_hu[level]:.0f}" if level in case.reference_hu else ""
+            reference = f"{round_hu(case.reference_hu[level])}" if level in case.reference_hu else ""
             bodies = {reader: best_body(mask, by_reader[reader]) for reader in READERS}
             cells = [_body(by_reader[reader], *bodies[reader]) for reader in READERS]
             rows.append(["", level, reference, *cells, _agreement(_listed(by_reader["both"], bodies["both"][0]))])
@@ -92,7 +95,7 @@ def reader_rows(case: Case, by_reader: Mapping[str, Findings]) -> list[list[str]
 def _outcome(findings: Findings) -> str:
     said = f"{findings.reason.code}" if findings.reason is not None else str(findings.outcome)
     summary = findings.summary
-    band = f" {summary.level} {summary.attenuation_hu:.0f} HU" if summary and summary.attenuation_hu is not None else ""
+    band = f" {summary.level} {round_hu(summary.attenuation_hu)} HU" if summary and summary.attenuation_hu is not None else ""
     return f"{said}{band} ({findings.timings_s['segmentation']:.1f} s)"
 
 
