@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydicom.uid
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydicom.uid import UID
 
@@ -226,6 +226,36 @@ class CtWorkflow(Section):
         return self
 
 
+class CxrReference(Section):
+    """Which young reference a T-score of a chest film is made with. The densitometer is the one that the model's bundle names."""
+
+    table: Path | None = Field(
+        None, description="The site's own table, in the form of inference/cxr/references.json. Relative to the folder of config.yaml."
+    )
+    sex_policy: Literal["female-for-all", "own-sex"] = Field(
+        "female-for-all", description="female-for-all: women's reference for everybody (ISCD). own-sex: the patient's own; unknown, none."
+    )
+    accepted: tuple[str, ...] = Field((), description="Names of references that are not verified in their source and may be used here.")
+    preferred: str = Field("", description="Name of the reference to take where several fit.")
+
+
+class CxrWorkflow(Section):
+    """Parameters of the chest radiograph workflow."""
+
+    landmarks: BundleName = Field("cxr-landmarks", description="Bundle that finds the bones on a film.")
+    model: BundleName | None = Field("cxr-bmd", description="Bundle that estimates areal bone density from them. null: none is estimated.")
+    thresholds: Literal["-1.75", "-2", "-2.25", "-2.5", "flex"] = Field(
+        "-2.5", description="Estimated T-score at or below which a level is low and DXA is recommended; flex: -2.2, -2.1, -2.0, -1.9."
+    )
+    reference: CxrReference = CxrReference()
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any) -> Any:
+        """YAML reads -2.5 as a number."""
+        return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class DxaWorkflow(Section):
     """Parameters of the DXA workflow."""
 
@@ -239,6 +269,7 @@ class Workflows(Section):
     """Parameters per workflow."""
 
     ct: CtWorkflow = CtWorkflow()
+    cxr: CxrWorkflow = CxrWorkflow()
     dxa: DxaWorkflow = DxaWorkflow()
 
 

@@ -172,7 +172,9 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     masks = ct.masks.model_copy(update={"path": _in(folder, ct.masks.path)})
     totalsegmentator = ct.totalsegmentator.model_copy(update={"weights": _in(folder, ct.totalsegmentator.weights)})
     ct = ct.model_copy(update={"masks": masks, "totalsegmentator": totalsegmentator})
-    workflows = config.workflows.model_copy(update={"ct": ct})
+    cxr = config.workflows.cxr
+    reference = cxr.reference.model_copy(update={"table": _in(folder, cxr.reference.table)})
+    workflows = config.workflows.model_copy(update={"ct": ct, "cxr": cxr.model_copy(update={"reference": reference})})
     return config.model_copy(update={"storage": resolved, "bundles": bundles, "workflows": workflows})
 
 

@@ -55,9 +55,9 @@ def print_report(console: Console, report: Json) -> None:
     for item in report["skipped"]:
         console.print(f"  skipped {escape(item['path'])}: {item['reason']['code']}: {escape(item['reason']['text'])}")
     for item in report["outputs"]:
-        console.print(f"  wrote {item['kind']}: {escape(item['path'])}")
+        console.print(f"  wrote {item['kind']}: {escape(item['path'])}", soft_wrap=True)
     if report["picture"]:
-        console.print(f"  wrote page: {escape(report['picture'])}")
+        console.print(f"  wrote page: {escape(report['picture'])}", soft_wrap=True)
 
 
 def outcome_line(report: Json) -> str:
@@ -67,6 +67,8 @@ def outcome_line(report: Json) -> str:
     summary = report["summary"] or {}
     if report.get("dxa"):
         return escape(f"{_dxa_answer(report)} [{report['outcome']}]")
+    if report.get("cxr"):
+        return escape(f"{_cxr_answer(report)} [{report['outcome']}]")
     if summary.get("band") is None:
         return escape(report["outcome"])
     return escape(f"{summary['level']} {round_hu(summary['attenuation_hu'])} HU, {BAND_WORDS[summary['band']]} [{report['outcome']}]")
@@ -83,12 +85,34 @@ def _dxa_answer(report: Json) -> str:
     )
 
 
+def _cxr_answer(report: Json) -> str:
+    """What a model estimates from the film, what that was trained on, and what follows."""
+    told = ", ".join(
+        f"{item['level']} {item['bmd_g_cm2']:.2f} g/cm2" + ("" if item["t_score"] is None else f" (T {item['t_score'] + 0.0:.1f})")
+        for item in report["estimates"]
+    )
+    low = report["cxr"]["measurement"]["low"]
+    follows = {True: "DXA recommended", False: "above the thresholds (does not rule out osteoporosis)", None: "no T-score"}[low]
+    return f"{told}, estimated by {report['estimates'][0]['by']}: {follows}"
+
+
 def _other_readings(report: Json) -> list[str]:
     """What stands beside the measurement; absent from what an earlier version recorded."""
     lines = [f"second reader: {_second_reader(report['second_reader'])}"] if report.get("second_reader") else []
     lines += [f"density class: {density_class_line(report['density_class'])}"] if report.get("density_class") else []
     lines += dxa_lines(report["dxa"]) if report.get("dxa") else []
-    return lines + [f"film: {item['because']}" for item in (report.get("cxr") or {}).get("films", []) if item["used"]]
+    return lines + (cxr_lines(report["cxr"], report["estimates"]) if report.get("cxr") else [])
+
+
+def cxr_lines(cxr: Json, estimates: Sequence[Json]) -> list[str]:
+    """The film that is used, each level's estimate with its spread, and the recommendation."""
+    lines = [f"film: {item['because']}" for item in cxr["films"] if item["used"]]
+    for item in estimates:
+        spread = "" if item["bmd_spread_g_cm2"] is None else f" (SD {item['bmd_spread_g_cm2']:.2f} of {item['members']} networks)"
+        score = "no T-score" if item["t_score"] is None else f"T-score {item['t_score'] + 0.0:.1f}, threshold {item['threshold']:g}"
+        lines.append(f"{item['level']}: {item['bmd_g_cm2']:.2f} g/cm2{spread}, {score}; {item['because']}")
+    read = cxr.get("measurement")  # absent from what an earlier version recorded
+    return lines if read is None else [*lines, read["recommendation"]]
 
 
 def dxa_lines(dxa: Json) -> list[str]:
@@ -123,7 +147,7 @@ def _vertebrae(vertebrae: list[Json]) -> Table:
         table.add_row(
             _name(item),
             "yes" if item["level_certain"] else "no",
-            *([f"{hu[key]:.0f}" for key in ("mean", "median", "sd")] if hu else ["-", "-", "-"]),
+            *([str(round_hu(hu[key])) for key in ("mean", "median", "sd")] if hu else ["-", "-", "-"]),
             str(item["roi_voxels"] or "-"),
             "/".join(f"{heights[key]:.1f}" for key in ("anterior", "middle", "posterior")) if heights else "-",
             "yes" if item["used"] else "no",

@@ -10,6 +10,8 @@ from inference.bundles import BundleSource
 from inference.ct.options import CalibrationEntry, CtOptions
 from inference.ct.segmentation import MaskOptions, TotalSegmentatorOptions
 from inference.ct.segmentation.from_labels import MaskKind
+from inference.cxr.options import CxrOptions
+from inference.cxr.reference import SexPolicy
 from inference.dxa.options import DxaOptions
 from inference.errors import ReasonCode
 from inference.findings import Findings, Outcome, RoiKind, Threshold
@@ -66,12 +68,27 @@ def process_study(headers: Sequence[InstanceHeader], decision: Decision, config:
 def workflow_options(config: Config) -> WorkflowOptions:
     """The parameters of every workflow, as plain data that knows nothing of the configuration file."""
     dxa = DxaOptions(bundles=bundle_source(config), classifier=config.workflows.dxa.classifier)
-    return WorkflowOptions(ct=ct_options(config), dxa=dxa)
+    return WorkflowOptions(ct=ct_options(config), cxr=cxr_options(config), dxa=dxa)
 
 
 def bundle_source(config: Config) -> BundleSource:
     """The site's bundles."""
     return BundleSource(folder=config.bundles.folder, pinned=config.bundles.pinned, allow_simulated=config.bundles.allow_simulated)
+
+
+def cxr_options(config: Config) -> CxrOptions:
+    """The chest workflow's parameters."""
+    cxr = config.workflows.cxr
+    return CxrOptions(
+        bundles=bundle_source(config),
+        landmarks=cxr.landmarks,
+        model=cxr.model,
+        thresholds=cxr.thresholds,
+        references=cxr.reference.table,
+        sex_policy=SexPolicy(cxr.reference.sex_policy),
+        accepted=frozenset(cxr.reference.accepted),
+        preferred=cxr.reference.preferred,
+    )
 
 
 def ct_options(config: Config) -> CtOptions:

@@ -54,6 +54,22 @@ LEAST_INSIDE = 0.6
 """A region that lies less than this inside the film shows too little of its bone."""
 
 
+def region_words(name: str, *, sides: tuple[str, str] = SIDES) -> str:
+    """A region as a person calls it: ``left clavicle, medial half``; ``right rib cage, 2 of 4 from above``; ``T12 and L1``.
+
+    Parameters
+    ----------
+    sides
+        What left and right are called: on a film of which neither image nor header tells the patient's sides, other words.
+    """
+    whole = {"cervical": "C7", "lumbar": "T12 and L1", WHOLE: "whole film"}
+    if name in whole:
+        return whole[name]
+    bone, part, side = name.split("_")
+    named = sides[SIDES.index(side)]
+    return f"{named} clavicle, {part} half" if bone == "clavicle" else f"{named} rib cage, {part} of 4 from above"
+
+
 def landmark(landmarks: Floats, name: str) -> Floats:
     """(2,) row and column of one landmark."""
     return np.asarray(landmarks[LANDMARKS.index(name)], dtype=np.float64)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inference.ct.options import CtOptions
+from inference.cxr.options import CxrOptions
 from inference.dxa.options import DxaOptions
 from inference.findings import Findings
 from inference.reading import InstanceHeader
@@ -19,6 +20,7 @@ class WorkflowOptions:
     """Parameters of every workflow."""
 
     ct: CtOptions = field(default_factory=CtOptions)
+    cxr: CxrOptions = field(default_factory=CxrOptions)
     dxa: DxaOptions = field(default_factory=DxaOptions)
 
 
@@ -48,7 +50,7 @@ def run_workflow(workflow: str, headers: Sequence[InstanceHeader], options: Work
     if workflow == "ct":
         return ct.run(headers, options.ct)
     if workflow == "cxr":
-        return cxr.run(headers)
+        return cxr.run(headers, options.cxr)
     if workflow == "dxa":
         return dxa.run(headers, options.dxa)
     raise ValueError(f"there is no workflow {workflow!r}; known: {', '.join(WORKFLOWS)}")

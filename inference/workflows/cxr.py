@@ -1,6 +1,6 @@
-"""Chest radiographs: every film is recognised and brought into one form, and the best frontal one is chosen.
+"""Chest radiographs: every film is recognised and brought into one form, the best frontal one is chosen, and models read it.
 
-Without a model that the site allows, a study with a usable film is refused for want of a model; which film would be used, how it lies and
+Without models that the site allows, a study with a usable film is refused for want of a model; which film would be used, how it lies and
 why the others are not is told either way.
 """
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from inference.cxr.findings import CxrFindings
+from inference.cxr.measure import Measured, measure_film, open_models
+from inference.cxr.options import CxrOptions
 from inference.cxr.recognise import FilmDecision, decide_film, refused_film
 from inference.cxr.view import View, check_body_part, check_frontal
 from inference.errors import ReasonCode, Refusal, WarningCode
@@ -18,35 +20,72 @@ from inference.pixels import LOSSY_SYNTAXES
 from inference.reading import InstanceHeader
 from inference.workflows.radiograph import check_human, check_presentation
 
-__all__ = ["NO_MODEL", "check_body_part", "check_frontal", "run"]
+__all__ = ["check_body_part", "check_frontal", "run"]
 
-NO_MODEL = "Recorded; no model bundle for chest radiographs is installed, so bone density is not estimated."
 _NO_PIXELS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.", "1.2.840.10008.5.1.4.1.1.104.")
 """Structured reports, presentation states, encapsulated documents."""
 _ORDER = (View.PA, View.FRONTAL, View.AP)
 """Of several films the first of these is used: PA shows the chest with the least magnification."""
 
 
-def run(headers: Sequence[InstanceHeader]) -> Findings:
+def run(headers: Sequence[InstanceHeader], options: CxrOptions) -> Findings:
     """Findings of one study of chest radiographs.
 
     Parameters
     ----------
     headers
         Every instance of the study, with its path.
+
+    Returns
+    -------
+    Findings
+        Never raises a Refusal: a refused study has its reason.
+
+    Raises
+    ------
+    PermanentError
+        The site's thresholds or table of references cannot be used.
     """
-    started = time.monotonic()
+    started = time.perf_counter()
     try:
         notices = check_identity(headers)
     except Refusal as refusal:
-        return _findings(headers, Reason(code=refusal.code, text=refusal.text), (), (), None, started)
+        return _findings(headers, Reason(code=refusal.code, text=refusal.text), (), (), None, {"total": time.perf_counter() - started})
     images = [header for header in headers if not header.sop_class_uid.startswith(_NO_PIXELS)]
     films = _one_used(tuple(_decide(header) for header in images))
-    cxr = CxrFindings(films=films)
+    timings_s = {"reading": time.perf_counter() - started}
+    cxr, reason = CxrFindings(films=films), None
+    try:
+        measured = _measured(cxr, images, options)
+    except Refusal as refusal:
+        reason = Reason(code=refusal.code, text=refusal.text)
+    else:
+        cxr, notices = replace(cxr, measurement=measured.measurement), notices + measured.notices
+        timings_s |= measured.timings_s
     skipped = [_skipped(film) for film in films if film.reason is not None]
     skipped += [_without_pixels(header) for header in headers if header not in images]
-    notices += _film_notices(cxr, images)
-    return _findings(headers, _reason(cxr), notices, tuple(skipped), cxr, started)
+    timings_s["total"] = time.perf_counter() - started
+    return _findings(headers, reason, notices + _film_notices(cxr, images), tuple(skipped), cxr, timings_s)
+
+
+def _measured(cxr: CxrFindings, images: Sequence[InstanceHeader], options: CxrOptions) -> Measured:
+    """What models say of the used film.
+
+    Raises
+    ------
+    Refusal
+        No film is used: what became of the first one; as :func:`inference.cxr.measure.measure_film`.
+    """
+    used = cxr.used
+    if used is None or used.film is None:
+        reasons = [film.reason for film in cxr.films if film.reason is not None]
+        first = reasons[0] if reasons else Reason(code=ReasonCode.NO_SUITABLE_SERIES, text="The study holds no image.")
+        raise Refusal(first.code, first.text)
+    return measure_film(used.film, open_models(options), _header_of(used, images).patient_sex)
+
+
+def _header_of(film: FilmDecision, images: Sequence[InstanceHeader]) -> InstanceHeader:
+    return next(header for header in images if header.sop_instance_uid == film.sop_instance_uid)
 
 
 def _decide(header: InstanceHeader) -> FilmDecision:
@@ -85,18 +124,10 @@ def _film_notices(cxr: CxrFindings, images: Sequence[InstanceHeader]) -> tuple[N
     used = cxr.used
     if used is None:
         return ()
-    header = next(header for header in images if header.sop_instance_uid == used.sop_instance_uid)
+    header = _header_of(used, images)
     lossy = header.lossy_image_compression == "01" or header.transfer_syntax_uid in LOSSY_SYNTAXES
     text = "The film was compressed with loss; fine structure of bone may be altered."
     return used.notices + ((Notice(code=WarningCode.LOSSY_COMPRESSION, text=text),) if lossy else ())
-
-
-def _reason(cxr: CxrFindings) -> Reason:
-    """Why nothing is reported: no model where there is a frontal film, else what became of the first film."""
-    if cxr.used is not None:
-        return Reason(code=ReasonCode.NO_TRAINED_MODEL, text=NO_MODEL)
-    reasons = [film.reason for film in cxr.films if film.reason is not None]
-    return reasons[0] if reasons else Reason(code=ReasonCode.NO_SUITABLE_SERIES, text="The study holds no image.")
 
 
 def _skipped(film: FilmDecision) -> SkippedFile:
@@ -116,9 +147,10 @@ def _findings(
     notices: tuple[Notice, ...],
     skipped: tuple[SkippedFile, ...],
     cxr: CxrFindings | None,
-    started: float,
+    timings_s: dict[str, float],
 ) -> Findings:
     finished = Outcome.RESULT_WITH_WARNINGS if notices else Outcome.RESULT
+    measurement = None if cxr is None else cxr.measurement
     return Findings(
         study_instance_uid=headers[0].study_instance_uid,
         workflow="cxr",
@@ -126,6 +158,7 @@ def _findings(
         reason=reason,
         warnings=notices,
         skipped=skipped,
+        models=() if measurement is None else (measurement.density_model, measurement.landmark_model),
         cxr=cxr,
-        timings_s={"total": time.monotonic() - started},
+        timings_s=timings_s,
     )

@@ -23,7 +23,7 @@ def build_capture(
     """The page as a grey-scale image.
 
     The page itself shows neither the patient's name nor an ID or date, so it has no burned-in annotation in the sense of PS3.3
-    C.7.6.1.1. A densitometer's picture may have some, which is blanked where it is found; so nothing is claimed of its page.
+    C.7.6.1.1. A densitometer's picture or a film may have some, which is blanked where it is found; so nothing is claimed of its page.
     """
     capture = SCImage(
         pixel_array=np.asarray(page.convert("L"), dtype=np.uint8),
@@ -48,7 +48,7 @@ def build_capture(
     capture.add_new("PatientOrientation", "CS", None)
     capture.BodyPartExamined = body_part_examined(findings)
     capture.ConversionType = "WSD"
-    if findings.dxa is None:
+    if findings.dxa is None and findings.cxr is None:
         capture.BurnedInAnnotation = "NO"
     capture.ImageType = ["DERIVED", "SECONDARY"]
     capture.ImageComments = " ".join(filter(None, (wording.research_notice(), simulated_notice(findings))))
@@ -59,6 +59,8 @@ def build_capture(
 
 def body_part_examined(findings: Findings) -> str:
     """Defined term of PS3.16 Annex L for the levels shown; the whole spine where a level has no certain name."""
+    if findings.cxr is not None:
+        return "CHEST"
     if findings.dxa is not None:
         return "LSPINE"
     named = [v.level for v in findings.vertebrae if v.level is not None and v.level_certain]

@@ -134,6 +134,17 @@ NO_BAND: Final = _private("band-none", "Not reported")
 DEVICE_BMD: Final = _private("dev-bmd", "Areal BMD by the densitometer")
 DEVICE_T_SCORE: Final = _private("dev-t", "T-score by the densitometer")
 DEVICE_VALUES: Final = _private("dev-values", "Values of the densitometer, carried")
+CXR_BMD: Final = _private("cxr-bmd", "Areal BMD estimated from a chest radiograph by a model, not measured by DXA")
+CXR_T_SCORE: Final = _private("cxr-t", "T-score of the areal BMD that a model estimates from a chest radiograph")
+ATTENTION: Final = _private("cxr-attention", "Share of the networks' attention that a region of the film takes")
+CXR_LOW: Final = _private("cxr-low", "Estimated T-score at or below the threshold of a level")
+CXR_ABOVE: Final = _private("cxr-above", "Estimated T-scores above the thresholds; does not rule out osteoporosis")
+CXR_NONE: Final = _private("cxr-none", "Estimated areal BMD without a T-score")
+CLAVICLE: Final = codes.SCT.Clavicle
+RIB: Final = codes.SCT.Rib
+CERVICAL_SPINE: Final = codes.SCT.CervicalSpine
+THORAX: Final = codes.SCT.Thorax
+SIDE: Final[dict[str, Code]] = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 MODEL_ALONE: Final = _private("dev-none", "Prediction of a model, no value of the densitometer")
 
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")

@@ -169,6 +169,8 @@ def read_source(findings: Findings, headers: Sequence[InstanceHeader]) -> Source
         measured = tuple(by_path[path] for path in findings.images.source_paths)
     elif findings.reason is None and findings.dxa is not None:
         measured = _densitometry(findings.dxa, by_path.values())
+    elif findings.reason is None and findings.cxr is not None and findings.cxr.used is not None:
+        measured = tuple(header for header in by_path.values() if header.sop_instance_uid == findings.cxr.used.sop_instance_uid)
     else:
         same_study = [h for h in by_path.values() if h.study_instance_uid == findings.study_instance_uid]
         measured = tuple(sorted(same_study or by_path.values(), key=lambda h: h.sop_instance_uid))
@@ -194,9 +196,9 @@ def _densitometry(dxa: DxaFindings, headers: Iterable[InstanceHeader]) -> tuple[
 
 
 def _projection(findings: Findings, header: InstanceHeader) -> Dataset | None:
-    """The header of the used image of a densitometry study that has a result."""
-    dxa = findings.dxa
-    if findings.reason is not None or dxa is None or dxa.used is None or dxa.used.sop_instance_uid != header.sop_instance_uid:
+    """The header of the used image of a densitometry study, or of the film that was read, where there is a result."""
+    found = findings.dxa or findings.cxr
+    if findings.reason is not None or found is None or found.used is None or found.used.sop_instance_uid != header.sop_instance_uid:
         return None
     return None if header.path is None else _copied_header(read_dataset(header.path, IMAGE_TAGS, stop_before_pixels=True), header)
 

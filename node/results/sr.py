@@ -41,6 +41,7 @@ from inference.findings import CtImages, Findings
 from inference.rounding import round_hu
 from node.results import codes, equipment, wording
 from node.results.contours import middle_plane, outlines
+from node.results.cxr import cxr_lines
 from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
 from node.results.image_library import image_library
@@ -237,6 +238,7 @@ def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]
     items += [text_item(codes.THRESHOLD, line) for line in wording.threshold_lines(findings)]
     items += [text_item(codes.COMMENT, line) for line in wording.correction_lines(findings)]
     items += [text_item(codes.COMMENT, line) for line in dxa_lines(findings)]
+    items += [text_item(codes.COMMENT, line) for line in cxr_lines(findings)]
     items += [text_item(codes.DENSITY_CLASS, line) for line in density_class_lines(findings)]
     items += [text_item(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
     items += [text_item(codes.SECOND_READER, line) for line in second_reader_lines(findings)]

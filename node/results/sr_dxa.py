@@ -6,23 +6,12 @@ stands in the Derived Imaging Measurements (TID 1420) with its origin as a prope
 """
 
 from collections.abc import Sequence
-from typing import Final
 
-import numpy as np
 from highdicom.sr import (
-    CodeContentItem,
     Comprehensive3DSR,
     ContentItem,
-    ContentSequence,
-    FindingSite,
-    GraphicTypeValues,
-    ImageRegion,
-    Measurement,
     MeasurementReport,
     PlanarROIMeasurementsAndQualitativeEvaluations,
-    RelationshipTypeValues,
-    SourceImageForRegion,
-    TrackingIdentifier,
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as standard
@@ -39,13 +28,11 @@ from node.results.image_library import image_library
 from node.results.objects import ResultContext
 from node.results.source import Source, evidence_of
 from node.results.sr import SERIES_DESCRIPTION, container, evaluations, index_of, observation_context
-from node.results.sr_items import class_evaluation, number, probability_items, text_item
+from node.results.sr_boxes import box_group, with_origin
+from node.results.sr_items import class_evaluation, number, probability_items
 from node.results.uids import ResultKey
 
-_PROPERTY: Final = RelationshipTypeValues.HAS_PROPERTIES
 _Group = PlanarROIMeasurementsAndQualitativeEvaluations
-_Box = tuple[float, float, float, float]
-"""Top, left, bottom, right, counted from the upper left corner of the first pixel."""
 
 
 def build_dxa_report(findings: Findings, source: Source, key: ResultKey, context: ResultContext, series_number: int) -> Comprehensive3DSR:
@@ -91,7 +78,7 @@ def _read_group(findings: Findings, roi: SpineRoi, image: Dataset, key: ResultKe
     read = density is not None and density.model is not None
     said = f"L1-L4, read by a {origin(density.model)}" if density is not None and density.model is not None else "L1-L4, read by no model"
     top, left, bottom, right = roi.box
-    group = _group(key, wording.ascii_text(said), (top, left, bottom, right), codes.LUMBAR_SPINE, image)
+    group = box_group(key, wording.ascii_text(said), (top, left, bottom, right), codes.LUMBAR_SPINE, image)
     if density is not None and read:
         evaluated = class_evaluation(density, codes.DEVICE_AGREEMENT)
         group[0].ContentSequence.extend(item for evaluation in evaluated for item in evaluation)
@@ -106,24 +93,8 @@ def _level_groups(roi: SpineRoi, image: Dataset, key: ResultKey) -> list[_Group]
         # Disc rows count from the centre of the first row, coordinates from its upper edge (PS3.3 C.18.6.1.2).
         box = (above + 0.5, left, below + 0.5, right)
         name = level if roi.levels_certain else f"{level}?"
-        groups.append(_group(key, name, box, codes.level_code(level, roi.levels_certain), image))
+        groups.append(box_group(key, name, box, codes.level_code(level, roi.levels_certain), image))
     return groups
-
-
-def _group(key: ResultKey, name: str, box: _Box, site: Code, image: Dataset) -> _Group:
-    """TID 1410 without numbers: a closed outline on the image."""
-    top, left, bottom, right = box
-    corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], dtype=np.float64)
-    return PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=key.uid(f"tracking {name}"), identifier=name),
-        referenced_region=ImageRegion(
-            graphic_type=GraphicTypeValues.POLYLINE,
-            graphic_data=np.clip(corners, 0.0, (float(image.Columns), float(image.Rows))),
-            source_image=SourceImageForRegion(referenced_sop_class_uid=image.SOPClassUID, referenced_sop_instance_uid=image.SOPInstanceUID),
-        ),
-        finding_type=codes.BONE,
-        finding_sites=[FindingSite(site)],
-    )
 
 
 def _device_numbers(dxa: DxaFindings) -> list[ContentItem]:
@@ -157,7 +128,7 @@ def _stated(
         if value is not None:
             stated = number(name, value, unit, derivation=derivation)
             stated[0].MeasuredValueSequence[0].NumericValue = f"{value:.{digits}f}"
-            items += _with_origin(stated, site, said)
+            items += with_origin(stated, site, said)
     return items
 
 
@@ -166,12 +137,4 @@ def _predicted_numbers(findings: Findings, context: ResultContext) -> list[Conte
     density = findings.density_class
     if density is None or density.model is None:
         return []
-    return [item for found in probability_items(density, context) for item in _with_origin(found, codes.LUMBAR_SPINE, ())]
-
-
-def _with_origin(measurement: Measurement, site: Code, said: Sequence[str]) -> list[CodeContentItem | ContentItem]:
-    item = measurement[0]
-    children = list(item.get("ContentSequence") or ())
-    comments = [text_item(codes.COMMENT, wording.ascii_text(line), _PROPERTY) for line in said]
-    item.ContentSequence = ContentSequence([*children, FindingSite(site), *comments])
-    return [*measurement]
+    return [item for found in probability_items(density, context) for item in with_origin(found, codes.LUMBAR_SPINE, ())]

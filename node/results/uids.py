@@ -47,5 +47,12 @@ def result_key(findings: Findings, input_sop_instance_uids: Iterable[str], conte
         findings.outcome,
         findings.reason.code if findings.reason else "",
         findings.density_class.because if findings.density_class else "",
+        *_references(findings),
     ]
     return ResultKey(digest=hashlib.sha256("\n".join(parts).encode()).hexdigest())
+
+
+def _references(findings: Findings) -> list[str]:
+    """The references behind T-scores of a chest film: a site's own table lies outside of the configuration's hash."""
+    measurement = findings.cxr.measurement if findings.cxr is not None else None
+    return [] if measurement is None else [level.because for level in measurement.reading.levels]

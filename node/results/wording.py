@@ -7,7 +7,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from inference.findings import (
     RESEARCH_NOTICE,
@@ -26,6 +26,9 @@ from inference.findings import (
 from inference.rounding import round_hu
 from node.results.objects import ResultContext
 from node.results.roles import role_of
+
+if TYPE_CHECKING:
+    from inference.cxr.findings import CxrMeasurement
 
 ROI_NAME: Final = {RoiKind.CORE: "core", RoiKind.ELLIPSE: "ellipse"}
 BAND_NAME: Final = {Band.LOW: "LOW ATTENUATION", Band.INTERMEDIATE: "BETWEEN THE THRESHOLDS", Band.ABOVE: "ABOVE BOTH THRESHOLDS"}
@@ -132,6 +135,8 @@ def headline(findings: Findings) -> Headline:
         return Headline(title=f"{title}: {findings.reason.code}", detail=ascii_text(findings.reason.text))
     if findings.dxa is not None and findings.dxa.device_sentence is not None:
         return Headline(title="VALUES OF THE DENSITOMETER", detail=ascii_text(f"{findings.dxa.device_sentence}."))
+    if findings.cxr is not None and findings.cxr.measurement is not None:
+        return _estimated_headline(findings.cxr.measurement)
     if findings.dxa is not None and findings.density_class is not None:
         return _predicted_headline(findings.density_class)
     summary = findings.summary
@@ -155,8 +160,27 @@ def _predicted_headline(density: DensityClass) -> Headline:
     return Headline(title=title, detail=ascii_text(f"{detail} The study states no value of the densitometer that could be carried."))
 
 
+def _estimated_headline(measurement: "CxrMeasurement") -> Headline:
+    """A chest film that a model read: which side of the threshold, and that it is an estimate."""
+    reading = measurement.reading
+    limits = measurement.limits.said
+    titles = {
+        True: f"DXA RECOMMENDED - ESTIMATED T-SCORE AT OR BELOW {limits}",
+        False: f"ESTIMATED T-SCORES ABOVE THE THRESHOLD ({limits})",
+        None: "BONE DENSITY ESTIMATED, NO T-SCORE",
+    }
+    told = ", ".join(
+        f"{level.level} {level.bmd_g_cm2:.2f} g/cm2" + ("" if level.t_score is None else f" (T {level.t_score + 0.0:.1f})")
+        for level in reading.levels
+    )
+    by = f"Estimated from a chest film by a model trained on {measurement.density_model.trained_on}, not measured"
+    return Headline(title=titles[reading.low], detail=ascii_text(f"{by}: {told}."))
+
+
 def advice(findings: Findings) -> str | None:
     """What to do; None where nothing is reported."""
+    if findings.reason is None and findings.cxr is not None and findings.cxr.measurement is not None:
+        return ascii_text(findings.cxr.measurement.reading.recommendation)
     if findings.reason is not None or findings.summary is None or findings.summary.band is None:
         return None
     return ascii_text(findings.summary.recommendation) or None

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
@@ -14,11 +15,13 @@ from inference.tolerant import tolerant
 from node.results.capture import build_capture
 from node.results.equipment import software_versions
 from node.results.objects import ResultContext, ResultKind, ResultObject, WrittenResults
+from node.results.page_cxr import draw_cxr_page
 from node.results.page_dxa import draw_dxa_page
 from node.results.picture import draw_page
 from node.results.seg import build_segmentation, plan_segments
 from node.results.source import Source, read_source, stamp_identity
 from node.results.sr import build_report
+from node.results.sr_cxr import build_cxr_report
 from node.results.sr_dxa import build_dxa_report
 from node.results.text import build_text
 from node.results.uids import ResultKey, derived_uid, result_key
@@ -43,8 +46,8 @@ def write_results(
     out_dir
         Created where absent; files of an earlier try are replaced.
     kinds
-        What is wanted. Without masks only ``text`` can be written; of a densitometry study with a used image all but ``seg``. In CT
-        ``sr`` points at the segments of ``seg``, whose UIDs are the same whether or not it is wanted.
+        What is wanted. Without masks only ``text`` can be written; of a densitometry study or a chest film with a used image all but
+        ``seg``. In CT ``sr`` points at the segments of ``seg``, whose UIDs are the same whether or not it is wanted.
 
     Returns
     -------
@@ -65,12 +68,18 @@ def write_results(
         png = out_dir / "picture.png" if "picture" in wanted else None
         datasets = _build(findings, source, key, context, wanted)
         if png is not None:
-            page = draw_page(findings, context) if findings.dxa is None else draw_dxa_page(findings, context)
+            page = _page(findings, context)
             page.save(png, format="PNG", optimize=False)
             datasets["picture"] = build_capture(page, findings, source, key, context, _series_number(source, "picture"))
         _stamp_time(datasets.values())
         objects = tuple(_save(kind, datasets[kind], source, context, out_dir) for kind in wanted)
     return WrittenResults(objects=objects, picture_png=png)
+
+
+def _page(findings: Findings, context: ResultContext) -> Image.Image:
+    if findings.dxa is not None:
+        return draw_dxa_page(findings, context)
+    return draw_cxr_page(findings, context) if findings.cxr is not None else draw_page(findings, context)
 
 
 def possible_kinds(findings: Findings, source: Source) -> frozenset[ResultKind]:
@@ -92,6 +101,8 @@ def _build(
     built: dict[ResultKind, Dataset] = {}
     if findings.dxa is not None and "sr" in wanted:
         built["sr"] = build_dxa_report(findings, source, key, context, _series_number(source, "sr"))
+    elif findings.cxr is not None and "sr" in wanted:
+        built["sr"] = build_cxr_report(findings, source, key, context, _series_number(source, "sr"))
     elif "seg" in wanted or "sr" in wanted:
         built["seg"] = segmentation = build_segmentation(findings, source, key, context, _series_number(source, "seg"))
         if "sr" in wanted:

@@ -83,6 +83,12 @@ class Films:
         return "\n".join([head, *(f"  {one.patient}: {one.because}" for one in self.skipped)])
 
     @property
+    def densitometer(self) -> str | None:
+        """The one make on whose scale all densities are; None where there are several, or one is not known."""
+        makes = {film.device for film in self.cases}
+        return makes.pop() or None if len(makes) == 1 else None
+
+    @property
     def known(self) -> Floats:
         """(4,) films whose density of each level is known."""
         found = np.array([np.isfinite(case.bmd_g_cm2) for case in self.cases]).reshape(-1, len(LEVELS))
@@ -98,3 +104,8 @@ def with_level(films: Sequence[Film], level: str) -> tuple[Film, ...]:
 def densities(films: Sequence[Film], level: str) -> Floats:
     """(N,) g/cm² of one level."""
     return np.array([film.bmd_g_cm2[LEVELS.index(level)] for film in films], dtype=np.float64)
+
+
+def on_film(stored: Floats, to_stored: Floats) -> Floats:
+    """(N, 2) points on the stored image as points on the film in its one form."""
+    return np.asarray((stored - to_stored[:, 2]) @ np.linalg.inv(to_stored[:, :2]).T, dtype=np.float64)

@@ -23,11 +23,12 @@ from training.cxr.landmark_cli import HELD_OUT_SEED, SIMULATED, check_target, ch
 from training.cxr.manifest import ManifestOptions, prepare_manifest
 from training.cxr.options import DensityOptions, paper_loop, quick
 from training.cxr.publish import Origin, publish_density
-from training.cxr.simulated import COHORTS_OF_CXR, SimulatedOptions, prepare_simulated
+from training.cxr.simulated import COHORTS_OF_CXR, LUNAR, SimulatedOptions, prepare_simulated
 from training.cxr.variants import VARIANTS
 from training.errors import TrainingError
 from training.preparing import Skipped
 from training.provenance import command_line, note_commit, noted_commit
+from training.simulation.xray.devices import DEVICES
 
 ESTIMATES = "estimates.csv"
 _DIGITS = {"r": 3, "rmse": 3, "auc": 3}
@@ -55,6 +56,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Settles patients, parts, weights, order and augmentation.")] = 60,
     paint_spacing_mm: Annotated[float, typer.Option(help="Voxels of the painted bodies.")] = 3.0,
     pixel_spacing_mm: Annotated[float, typer.Option(help="Pixels of the simulated films.")] = 1.0,
+    densitometer: Annotated[str, typer.Option(help=f"On whose scale simulated density is told: {', '.join(DEVICES)}.")] = LUNAR,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare films.")] = 1,
     cache: Annotated[Path | None, typer.Option(help="Folder of prepared films that several runs share.")] = None,
@@ -83,6 +85,7 @@ def train(
         cohort=cohort_of(cohort),
         paint_spacing_mm=paint_spacing_mm,
         pixel_spacing_mm=pixel_spacing_mm,
+        densitometer=densitometer,
     )
     given = ManifestOptions(manifest=Path(data), landmarks=landmarks, bundle=landmark_bundle)
     films = _films(simulated if data == SIMULATED else given, cache or out / "films", jobs, progress=progress)
@@ -134,6 +137,7 @@ def evaluate(
         cohort=cohort_of(cohort),
         paint_spacing_mm=paint_spacing_mm,
         pixel_spacing_mm=pixel_spacing_mm,
+        densitometer=found.metadata.osteon.densitometer or LUNAR,
     )
     given = ManifestOptions(manifest=Path(data), landmarks=landmarks, bundle=landmark_bundle)
     films = _films(simulated if data == SIMULATED else given, cache, jobs, progress=progress)

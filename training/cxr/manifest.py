@@ -14,7 +14,7 @@ from inference.cxr.locate import find_landmarks
 from inference.cxr.recognise import decide_film
 from inference.cxr.rois import LANDMARKS, Floats
 from inference.reading import find_files, read_headers
-from training.cxr.cases import LEVELS, WHITE, Film, Films
+from training.cxr.cases import LEVELS, WHITE, Film, Films, on_film
 from training.data.manifest import read_manifest
 from training.data.origin import origin
 from training.data.rows import ManifestRow, manifest_of
@@ -234,11 +234,6 @@ def _even_spacing(film: NormalisedFilm) -> float:
     if film.spacing_mm is None or abs(film.spacing_mm[0] - film.spacing_mm[1]) > 1e-3 * film.spacing_mm[0]:
         return float("nan")
     return float(film.spacing_mm[0])
-
-
-def on_film(stored: Floats, to_stored: Floats) -> Floats:
-    """(N, 2) points on the stored image as points on the film in its one form."""
-    return np.asarray((stored - to_stored[:, 2]) @ np.linalg.inv(to_stored[:, :2]).T, dtype=np.float64)
 
 
 def _located(films: Sequence[Film], folder: Path) -> tuple[Film, ...]:

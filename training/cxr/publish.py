@@ -35,7 +35,7 @@ from training.loop.curves import plot_learning_curves
 from training.loop.journal import FILE as LOG
 from training.metrics.bootstrap import Interval, bootstrap
 
-LANDMARKS_NAME, DENSITY_NAME, VERSION = "cxr-landmarks", "cxr-density", "1.0.0"
+LANDMARKS_NAME, DENSITY_NAME, VERSION = "cxr-landmarks", "cxr-bmd", "1.0.0"
 LANDMARKS_PAPER = "Li et al. 2020, Structured landmark detection via topology-adapting deep graph learning"
 DENSITY_PAPER = PAPER
 
@@ -129,6 +129,7 @@ def publish_density(
         weights_dtype="float16",
         input=_input((options.size, options.size), channels=options.chosen.regions),
         targets=tuple(f"{member.level.lower()}_fold{member.fold + 1}_bmd_g_cm2" for member in members),
+        densitometer=films.densitometer,
         trained_on=films.trained_on,
         training=_training(films, seconds, members[0].fitted.model, options.seed, origin),
         metrics=_density_metrics(run, metrics),

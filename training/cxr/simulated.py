@@ -1,8 +1,9 @@
 """Chest films of simulated patients with what is true about them: landmarks, and the areal density of L1-L4.
 
 Who the patients are is the cohort's (:mod:`training.simulation.cohort`). The paper leaves implants and fractures out by a quality check
-(section IV-A): here the truth says who has them. The truth on the scale of the patient's densitometer is the density of each level, without
-a densitometer's own noise.
+(section IV-A): here the truth says who has them. The truth on the scale of one make of densitometer is the density of each level, without
+a densitometer's own noise. A film is painted, stored as DICOM, and read as the node reads it, as a user's films are: what a network learns
+from has been recognised, cropped and scaled by the same code as what it will be asked about.
 """
 
 from collections.abc import Mapping
@@ -13,31 +14,42 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from inference.bundles import TrainedOn
+from inference.cxr.recognise import decide_dataset
 from inference.cxr.rois import LANDMARKS
-from training.cxr.cases import LEVELS, WHITE, Film, Films
+from inference.radiograph_pixels import radiograph_of
+from inference.reading import header_of
+from training.cxr.cases import LEVELS, WHITE, Film, Films, on_film
 from training.data.labels import LABELS
 from training.errors import TrainingError
 from training.preparing import Skipped, gathered, kept
 from training.simulation.cohort import CohortPatient, sample_cohort
 from training.simulation.density import true_bone
+from training.simulation.identity import study_identity
 from training.simulation.parameters import PatientParameters
 from training.simulation.population import COHORTS, CohortParameters, Population
 from training.simulation.truth import altered_because
 from training.simulation.xray.devices import DEVICES
-from training.simulation.xray.film import ChestFilmParameters, portable, simulate_chest_film
+from training.simulation.xray.film import ChestFilmParameters, SimulatedFilm, portable, simulate_chest_film
+from training.simulation.xray.film_dicom import FilmOptions, film_dataset
 from training.simulation.xray.gradation import Gradation
 from training.transforms.cache import Arrays
 
 VERSION = 1
-"""Counted up when the painting changes, so that no cached film is out of date."""
+READING = 1
+"""Each counted up when the painting or the reading changes, so that no cached film is out of date."""
+LUNAR = "GE Lunar"
+"""The paper's densitometer."""
 PAPER_PATIENTS = 13_719
 PAPER_SHARES = (51.0, 38.0, 11.0)
 """Normal, osteopenia, osteoporosis by L1 (section IV-C)."""
 
 _SOUND = Population(fracture_rates=(0.0, 0.0, 0.0), screw_rate=0.0, age_range=(40, 90))
-_LUNAR = {"GE Lunar": 1.0}
+_LUNAR = {LUNAR: 1.0}
 
 COHORTS_OF_CXR: Mapping[str, CohortParameters] = MappingProxyType(
     {
@@ -61,6 +73,8 @@ class SimulatedOptions:
     paint_spacing_mm, pixel_spacing_mm
         Voxels of the painted body, and pixels of the film. The paper's films have pixels of 0.125 to 0.16 mm, of which regions of 256 x 256
         keep one in 1 to 3 mm.
+    densitometer
+        Make on whose scale the density is told, whatever the cohort's own densitometers are.
     """
 
     patients: int = 400
@@ -68,8 +82,11 @@ class SimulatedOptions:
     cohort: CohortParameters = field(default_factory=lambda: COHORTS_OF_CXR["checkup"])
     paint_spacing_mm: float = 2.0
     pixel_spacing_mm: float = 0.6
+    densitometer: str = LUNAR
 
     def __post_init__(self) -> None:
+        if self.densitometer not in DEVICES:
+            raise TrainingError(f"there is no densitometer {self.densitometer!r}; there are {', '.join(DEVICES)}")
         if self.patients < 1 or min(self.paint_spacing_mm, self.pixel_spacing_mm) <= 0:
             raise TrainingError("a cohort has at least one patient, and voxels and pixels have a size")
 
@@ -88,7 +105,7 @@ class SimulatedOptions:
         return (
             f"{self.patients} simulated patients of the cohort '{self.cohort.name}' (seed {self.seed}; shares aimed at: {shares}), films "
             f"with pixels of {self.pixel_spacing_mm:g} mm of bodies painted at {self.paint_spacing_mm:g} mm; the density is true, "
-            f"on the scale of {', '.join(self.cohort.devices)}"
+            f"on the scale of {self.densitometer}"
         )
 
 
@@ -118,20 +135,55 @@ def prepare_simulated(options: SimulatedOptions, cache: Path, *, jobs: int = 1, 
 
 def _film(person: CohortPatient, options: SimulatedOptions, cache: Path) -> Film | Skipped:
     name = f"simulated-{person.patient.seed}"
-    found = kept(cache, (), options.plain(person), lambda: painted(person, options))
+    raw = kept(cache, (), options.plain(person), lambda: painted(person, options))
+    if isinstance(raw, str):
+        return Skipped(patient=name, because=raw)
+    parameters = {**options.plain(person), "read as the node reads it": READING}
+    found = kept(cache, (), parameters, lambda: as_read(person, options, raw))
     if isinstance(found, str):
         return Skipped(patient=name, because=found)
+    device = DEVICES[options.densitometer]
+    bmd = np.array([device.reading(DEVICES[person.device].true(float(value))) for value in raw["bmd_g_cm2"]])
     return Film(
         patient=name,
         image=found["image"],
         landmarks=found["landmarks"],
-        spacing_mm=float(found["spacing_mm"]),
-        bmd_g_cm2=found["bmd_g_cm2"],
-        t_scores=found["t_scores"],
-        device=person.device,
+        spacing_mm=float(raw["spacing_mm"]),
+        bmd_g_cm2=bmd,
+        t_scores=np.array([device.t_score(float(value)) for value in bmd]),
+        device=device.name,
         age=float(person.patient.age_years),
         sex=person.patient.sex,
     )
+
+
+def as_read(person: CohortPatient, options: SimulatedOptions, raw: Mapping[str, NDArray[Any]]) -> Arrays:
+    """A painted film and its landmarks in the form that the node gives to a network.
+
+    Raises
+    ------
+    TrainingError
+        The node would not use the film.
+    """
+    taken = replace(acquisition(person, options), bits_stored=16)
+    film = SimulatedFilm(
+        patient=person.patient,
+        acquisition=taken,
+        image=np.asarray(raw["image"], dtype=np.uint16),
+        spacing_mm=float(raw["spacing_mm"]),
+        magnification=1.0,  # no attribute of the file
+        landmarks={},
+    )
+    ds = film_dataset(film, FilmOptions(), study_identity(person.patient, "DX", "to learn from"))
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    decision = decide_dataset(header_of(ds), ds, radiograph_of(ds, "film"))
+    if decision.film is None:
+        raise TrainingError(decision.because)
+    return {
+        "image": np.rint(decision.film.image * WHITE).astype(np.uint16),
+        "landmarks": on_film(np.asarray(raw["landmarks"], dtype=np.float64), decision.film.to_stored),
+    }
 
 
 def painted(person: CohortPatient, options: SimulatedOptions) -> Arrays:

@@ -9,7 +9,8 @@ import pytest
 from inference.bundles import TrainedOn
 from inference.cxr.rois import LANDMARKS
 from tests.simulated import simulated_film
-from training.cxr.manifest import LANDMARK_COLUMNS, ManifestOptions, on_film, prepare_labelled, prepare_manifest, read_landmarks
+from training.cxr.cases import on_film
+from training.cxr.manifest import LANDMARK_COLUMNS, ManifestOptions, prepare_labelled, prepare_manifest, read_landmarks
 from training.data.manifest import write_manifest
 from training.data.rows import ManifestRow
 from training.data.values import Modality

@@ -136,6 +136,7 @@ def test_the_bundle_says_what_the_members_said(done: tuple[CrossValidation, tupl
     np.testing.assert_allclose(said.levels[1].members_g_cm2, found.folds[:, 0, 2], atol=3e-3)
     assert said.levels[0].bmd_g_cm2 == pytest.approx(float(found.folds[:, 0, 0].mean()), abs=3e-3)
     assert said.levels[0].spread_g_cm2 == pytest.approx(float(said.levels[0].members_g_cm2.std()))
+    assert said.levels[0].attention is not None
     assert said.levels[0].attention.sum() == pytest.approx(1.0)
     both, used = estimated(replace(run.films, cases=run.dealt.test), bundle, None)
     np.testing.assert_allclose(both.folds[:, :, [0, 2]], found.folds[:, :, [0, 2]], atol=3e-3)
