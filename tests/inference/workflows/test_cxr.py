@@ -36,7 +36,7 @@ def test_of_pa_lateral_and_ap_the_pa_film_is_used(tmp_path: Path) -> None:
     assert found.outcome is Outcome.REFUSED
     assert found.reason is not None
     assert found.reason.code is ReasonCode.NO_TRAINED_MODEL
-    assert "no model bundle for chest radiographs is installed" in found.reason.text
+    assert "bone density is not estimated" in found.reason.text
     assert found.cxr is not None
     assert found.cxr.used is not None
     assert found.cxr.used.sop_instance_uid == "1.2.3.4.2"
