@@ -239,8 +239,9 @@ def _warnings(
     for roi in body.rois:
         gap = roi.attenuation.mean_hu - roi.attenuation.median_hu
         if roi.kind is options.roi and abs(gap) > MEAN_MEDIAN_GAP_HU:
+            mean, median = round_hu(roi.attenuation.mean_hu), round_hu(roi.attenuation.median_hu)
             text = (
-                f"Mean {round_hu(roi.attenuation.mean_hu)} and median {round_hu(roi.attenuation.median_hu)} HU differ: the region is not uniform "
+                f"Mean {mean} and median {median} HU differ: the region is not uniform "
                 f"({'a dense focus' if gap > 0 else 'a dark focus'}?); the median is reported."
             )
             warnings.append(Notice(code=WarningCode.MEAN_MEDIAN_GAP, text=text))

@@ -53,7 +53,7 @@ def _vertebra_row(vertebra: VertebraFinding, case: Case, findings: Findings, tru
         said if level is None or level == vertebra.level else f"{said} (is {level})",
         _roi(vertebra, RoiKind.CORE),
         _roi(vertebra, RoiKind.ELLIPSE),
-        f"{round_hu(case.reference_hu[level])}" if level in case.reference_hu else "",
+        str(round_hu(case.reference_hu[level])) if level is not None and level in case.reference_hu else "",
         f"{overlap:.2f}" if truth else "",
         _heights(vertebra),
         "yes" if vertebra.excluded_because is None else str(vertebra.excluded_because.code),
@@ -83,7 +83,7 @@ def reader_rows(case: Case, by_reader: Mapping[str, Findings]) -> list[list[str]
     some = next((found.images for found in by_reader.values() if found.images is not None), None)
     if case.truth is not None and some is not None:
         for level, mask in case.truth(some.volume).items():
-            reference = f"{round_hu(case.reference_hu[level])}" if level in case.reference_hu else ""
+            reference = str(round_hu(case.reference_hu[level])) if level in case.reference_hu else ""
             bodies = {reader: best_body(mask, by_reader[reader]) for reader in READERS}
             cells = [_body(by_reader[reader], *bodies[reader]) for reader in READERS]
             rows.append(["", level, reference, *cells, _agreement(_listed(by_reader["both"], bodies["both"][0]))])
