@@ -17,7 +17,16 @@ if TYPE_CHECKING:  # torch loads when a network is built
     from torch import nn
 
 ArchitectureName = Literal[
-    "unet", "segresnet", "resnet18", "resnet34", "resnet50", "densenet121", "cnn21", "density_ensemble", "landmark_graph"
+    "unet",
+    "segresnet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "densenet121",
+    "cnn21",
+    "density_ensemble",
+    "landmark_graph",
+    "vertebra_experts",
 ]
 
 MAX_NUMBER = 65_536
@@ -63,6 +72,7 @@ _DENSENET = "spatial_dims in_channels out_channels init_features growth_rate blo
 
 _CNN21 = "spatial_dims in_channels classes width"
 _DENSITY = "spatial_dims in_channels out_channels backbone fusion width batch_norm layers heads"
+_EXPERTS = "spatial_dims in_channels out_channels backbone width experts devices"
 _LANDMARKS = "spatial_dims in_channels out_channels backbone width pyramid embedding hidden steps"
 
 
@@ -88,6 +98,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         ),
         "density_ensemble": _ours("inference.cxr.network", "DensityEnsemble", _DENSITY),
         "landmark_graph": _ours("inference.cxr.landmarks", "LandmarkGraph", _LANDMARKS),
+        "vertebra_experts": _ours("inference.ct.vertebra_experts", "VertebraExperts", _EXPERTS),
     }
 )
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from inference.bundles import ARCHITECTURES, BundleError, Kind, NetworkDefinition, NetworkInput, Normalisation, load_network
+from inference.ct.vertebra_experts import OUTPUTS as VERTEBRA_OUTPUTS
 from tests.training.bundle_example import PUBLICATION, metadata, write_bundle
 from training.export import export_bundle
 
@@ -16,6 +17,15 @@ pytestmark = pytest.mark.unit
 
 PLANE = NetworkInput(modality="DX", normalisation=Normalisation.MIN_MAX, patch_size=(32, 32))
 SPINE = NetworkInput(modality="BMD", normalisation=Normalisation.ZERO_ONE, patch_size=(150, 150))
+VERTEBRA = NetworkInput(
+    modality="CT",
+    spacing_mm=(2, 2, 2),
+    orientation="SPL",
+    normalisation=Normalisation.WINDOW_TO_ZERO_ONE,
+    window_hu=(-100, 500),
+    patch_size=(16, 16, 16),
+)
+INPUTS = {"cnn21": SPINE, "vertebra_experts": VERTEBRA}
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {
         "spatial_dims": 2,
@@ -33,15 +43,19 @@ SMALL: dict[str, dict[str, Any]] = {
     "cnn21": {"spatial_dims": 2, "in_channels": 1, "classes": 3, "width": 0.0625},
     "density_ensemble": {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "backbone": "vgg13", "width": 0.03125, "layers": 1},
     "landmark_graph": {"spatial_dims": 2, "in_channels": 1, "out_channels": 4, "backbone": "resnet18", "width": 0.0625, "hidden": [8]},
+    "vertebra_experts": {"spatial_dims": 3, "in_channels": 1, "out_channels": 21, "backbone": "resnet18", "width": 0.0625},
 }
-OUTPUTS = {"landmark_graph": ("one_row", "one_column", "other_row", "other_column")}
+OUTPUTS = {
+    "landmark_graph": ("one_row", "one_column", "other_row", "other_column"),
+    "vertebra_experts": VERTEBRA_OUTPUTS,
+}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_each_architecture_goes_through_a_bundle_unchanged(name: str, tmp_path: Path) -> None:
     network = NetworkDefinition(architecture=name, arguments=SMALL[name])
     model = network.build().eval()
-    given = SPINE if name == "cnn21" else PLANE
+    given = INPUTS.get(name, PLANE)
     changes = {"classes": OUTPUTS[name]} if name in OUTPUTS else {}
     about = metadata(architecture=name, input=given, kind=Kind.CLASSIFICATION, **changes)
     bundle = export_bundle(model, about, network, PUBLICATION, tmp_path / name)
