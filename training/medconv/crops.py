@@ -165,7 +165,7 @@ def crop_study(row: ManifestRow, options: CropOptions) -> NDArray[np.int16]:
         Why there is none.
     """
     series = load_study(row)
-    segmentation = _segmenter_of(row, options).segment(series.volume)
+    segmentation = segmenter_of(row, options).segment(series.volume)
     return crop_volume(series.volume, level_mask(segmentation, options), options)
 
 
@@ -210,7 +210,7 @@ def study_files(row: ManifestRow) -> Sequence[Path]:
     return find_files([row.path])
 
 
-def _segmenter_of(row: ManifestRow, options: CropOptions) -> Segmenter:
+def segmenter_of(row: ManifestRow, options: CropOptions) -> Segmenter:
     """Who finds the vertebra in a study.
 
     Raises
