@@ -1,0 +1,230 @@
+"""What one chest film costs: from its file to its SR, text and page, in seconds and megabytes; and what the paper's full size would.
+
+usage: python -m benchmarks.cxr_cost [--repeat 5] [--bundles FOLDER] [--full]
+
+A simulated film of 1900 x 2000 pixels is written, then read by a process of its own that loads the models once and processes it several
+times; its peak resident memory is that of the whole process. Beside it stands the command ``osteon process``, which starts anew. The models
+are ``cxr-landmarks`` and ``cxr-bmd``, the shipped ones or those of a site's folder. ``--full``: the networks at the paper's size (VGG-16,
+regions of 256 pixels, four networks for each of four vertebrae; landmarks on a whole ResNet-18), with weights that nobody trained, for
+seconds do not depend on weights. Wall clock means something on an idle machine alone; the processor's seconds always do.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from training.simulation.parameters import PatientParameters
+from training.simulation.xray.film import ChestFilmParameters, simulate_chest_film
+from training.simulation.xray.film_dicom import write_film
+
+ROOT = Path(__file__).resolve().parents[1]
+ROUTE = "routes: [{name: cxr, workflow: cxr, match: {modality: [CR, DX]}}]"
+MAX_S, MAX_MB = 3.0, 1536.0
+"""What the node promises of one film once the models are loaded, and of the process."""
+MEMBERS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One way of reading the film."""
+
+    name: str
+    load_s: float
+    study_s: tuple[float, ...]
+    study_cpu_s: tuple[float, ...]
+    peak_mb: float
+    outcome: str
+
+    @property
+    def later_s(self) -> tuple[float, float]:
+        """Median seconds, and the processor's, of all films but the first."""
+        return statistics.median(self.study_s[1:] or self.study_s), statistics.median(self.study_cpu_s[1:] or self.study_cpu_s)
+
+
+def main() -> None:
+    """Print the table; exit status 1 where a film takes longer, or the process more memory, than promised (the full size is not judged)."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--bundles", type=Path, default=ROOT / "data" / "bundles", help="Folder of a site's bundles.")
+    parser.add_argument("--full", action="store_true", help="Also the networks at the paper's size: about a minute a film.")
+    parser.add_argument("--measure", choices=("node", "full"), help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument("--study", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure is not None:
+        found = (
+            measure_node(given.study, given.bundles, given.repeat) if given.measure == "node" else measure_full(given.study, given.repeat)
+        )
+        print(json.dumps(found))
+        return
+    with tempfile.TemporaryDirectory(prefix="osteon-bench-") as name:
+        study = write_study(Path(name))
+        costs = [_alone("node", study, given.bundles, given.repeat), command(study, Path(name), given.bundles)]
+        costs += [_alone("full", study, given.bundles, 2)] if given.full else []
+    print_table(costs)
+    judged = costs[:2]
+    slow = max(judged[0].study_s[1:] or judged[0].study_s) > MAX_S or max(cost.peak_mb for cost in judged) > MAX_MB
+    sys.exit(f"more than {MAX_S:g} s or {MAX_MB:g} MB" if slow else 0)
+
+
+def write_study(folder: Path) -> Path:
+    """A film as large as a detector of 35 x 43 cm gives at 0.2 mm; its true landmarks beside it."""
+    film = simulate_chest_film(PatientParameters(seed=2, trabecular_hu=95.0, age_years=71), film_parameters())
+    write_film(film, folder / "study")
+    (folder / "landmarks.json").write_text(json.dumps({name: list(place) for name, place in film.landmarks.items()}))
+    return folder / "study"
+
+
+def film_parameters() -> ChestFilmParameters:
+    """0.2 mm a pixel."""
+    return ChestFilmParameters(paint_spacing_mm=2.0, pixel_spacing_mm=0.2)
+
+
+def _alone(what: str, study: Path, bundles: Path, repeat: int) -> Cost:
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.cxr_cost",
+            "--measure",
+            what,
+            "--study",
+            str(study),
+            "--bundles",
+            str(bundles),
+            "--repeat",
+            str(repeat),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
+    return Cost(**{**found, "study_s": tuple(found["study_s"]), "study_cpu_s": tuple(found["study_cpu_s"])})
+
+
+def command(study: Path, folder: Path, bundles: Path) -> Cost:
+    """``osteon process`` once, with everything that it loads."""
+    config = folder / "config.yaml"
+    config.write_text(f"{ROUTE}\nbundles: {{folder: {bundles}, allow_simulated: true}}\n")
+    line = [sys.executable, "-m", "node.cli", "process", str(study), "--out", str(folder / "out"), "--config", str(config)]
+    started = time.perf_counter()
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    _, status, used = os.wait4(process.pid, 0)
+    return Cost(
+        name="osteon process, anew",
+        load_s=0.0,
+        study_s=(time.perf_counter() - started,),
+        study_cpu_s=(used.ru_utime + used.ru_stime,),
+        peak_mb=used.ru_maxrss / 1024,
+        outcome=f"exit code {os.waitstatus_to_exitcode(status)}",
+    )
+
+
+def measure_node(study: Path, folder: Path, repeat: int) -> dict[str, Any]:
+    """Load the models, then process the film again and again, each time from its file to its objects on disk."""
+    begun = time.perf_counter()
+    from inference.bundles import load_network
+    from inference.cxr.measure import open_models
+    from node.config_file import parse_config
+    from node.offline import find_studies, process_studies
+    from node.pipeline import cxr_options
+
+    config = parse_config(f"{ROUTE}\nbundles: {{folder: {folder}, allow_simulated: true}}\n")
+    models = open_models(cxr_options(config))
+    load_network(models.landmarks)
+    load_network(models.density)
+    load_s = time.perf_counter() - begun
+    seconds, cpu_seconds, outcome = [], [], ""
+    for number in range(repeat):
+        with tempfile.TemporaryDirectory(prefix="osteon-bench-out-") as out:
+            started, cpu_started = time.perf_counter(), time.process_time()
+            ((report, _),) = process_studies(find_studies([study]), config, Path(out) / str(number))
+            seconds.append(time.perf_counter() - started)
+            cpu_seconds.append(time.process_time() - cpu_started)
+            outcome = report["outcome"] if report["reason"] is None else report["reason"]["code"]
+    name = " and ".join(f"{bundle.name} {bundle.metadata.osteon.version}" for bundle in (models.landmarks, models.density))
+    return _found(name, load_s, seconds, cpu_seconds, outcome)
+
+
+def measure_full(study: Path, repeat: int) -> dict[str, Any]:
+    """The same film read by untrained networks of the paper's size: decided, landmarks, regions, densities; no object is written."""
+    begun = time.perf_counter()
+    import torch
+
+    from inference.cxr.estimate import estimate_density
+    from inference.cxr.locate import find_landmarks, to_fractions
+    from inference.cxr.network import DensityEnsemble
+    from inference.cxr.recognise import decide_film
+    from inference.cxr.rois import LANDMARKS
+    from inference.reading import read_header
+    from training.cxr.cases import on_film
+    from training.cxr.landmark_task import LandmarkOptions
+
+    path = next(study.iterdir())
+    film = decide_film(read_header(path)).film
+    if film is None:
+        sys.exit("the film is not used")
+    places = json.loads((study.parent / "landmarks.json").read_text())
+    true = on_film(np.array([places[name] for name in LANDMARKS]), film.to_stored)
+    ensemble = DensityEnsemble(in_channels=15, out_channels=MEMBERS).eval()
+    finder = _finder(torch.from_numpy(to_fractions(true, (film.image.shape[0], film.image.shape[1]))).float(), LandmarkOptions())
+    targets = [f"l{level}_fold{fold}_bmd_g_cm2" for level in (1, 2, 3, 4) for fold in (1, 2, 3, 4)]
+    load_s = time.perf_counter() - begun
+    seconds, cpu_seconds = [], []
+    for _ in range(repeat):
+        started, cpu_started = time.perf_counter(), time.process_time()
+        again = decide_film(read_header(path)).film
+        if again is not None:
+            estimate_density(again.image, find_landmarks(again.image, finder), ensemble, targets, 256)
+        seconds.append(time.perf_counter() - started)
+        cpu_seconds.append(time.process_time() - cpu_started)
+    return _found("the paper's size, untrained", load_s, seconds, cpu_seconds, "16 densities")
+
+
+def _finder(shape: Any, options: Any) -> Any:
+    """An untrained landmark network of full width: it answers with the shape that it begins with."""
+    from inference.cxr.landmarks import LandmarkGraph
+
+    finder = LandmarkGraph(**options.network_arguments()).eval()
+    finder.set_initial(shape)
+    return finder
+
+
+def _found(name: str, load_s: float, seconds: list[float], cpu_seconds: list[float], outcome: str) -> dict[str, Any]:
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"name": name, "load_s": load_s, "study_s": seconds, "study_cpu_s": cpu_seconds, "peak_mb": peak_mb, "outcome": outcome}
+
+
+def print_table(costs: list[Cost]) -> None:
+    """Seconds of the first and of the median later film, the processor's own (others may run beside), and peak memory."""
+    names = ("film of 1900 x 2000 pixels", "outcome", "load s", "first s (CPU)", "later s (CPU)", "peak MB")
+    table = Table(*names, title=f"One chest film ({os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')})")
+    for cost in costs:
+        later, later_cpu = cost.later_s
+        table.add_row(
+            cost.name,
+            cost.outcome,
+            f"{cost.load_s:.1f}",
+            f"{cost.study_s[0]:.1f} ({cost.study_cpu_s[0]:.2f})",
+            f"{later:.1f} ({later_cpu:.2f})",
+            f"{cost.peak_mb:.0f}",
+        )
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
