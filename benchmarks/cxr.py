@@ -1,7 +1,7 @@
 """Attentive Multi-ROI on simulated chest films: do regions of bone help, does attention, and how far off are the landmarks?
 
-usage: python -m benchmarks.cxr [--out DIR] [--cache DIR] [--patients N] [--seeds N] [--levels L1 ...] [--epochs N] [--size N] [--width F]
-                                [--landmark-bundle DIR]
+usage: python -m benchmarks.cxr [--out DIR] [--cache DIR] [--patients N] [--seeds N] [--levels L1 ...] [--folds N] [--epochs N]
+                                [--batch N] [--learning-rate F] [--size N] [--width F] [--landmark-bundle DIR]
 
 Prints Markdown. The five variants of Table I are trained on the same films and folds (``training.cxr.tables`` at a size between its quick
 and its full one), and each is set beside its neighbour by what one thing changes: paired differences of R over the same test patients,
@@ -106,7 +106,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cohort", choices=tuple(COHORTS_OF_CXR), default="spread")
     parser.add_argument("--seeds", type=int, default=3, help="repeats with other parts and first weights")
     parser.add_argument("--levels", nargs="+", default=list(LEVELS), choices=LEVELS)
+    parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--width", type=float, default=0.125)
     parser.add_argument("--landmark-bundle", type=Path)
@@ -124,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     films = prepare_simulated(source, cache, jobs=given.jobs)
     base = quick(DensityOptions(levels=tuple(level for level in LEVELS if level in given.levels)))
-    loop = replace(base.loop, epochs=given.epochs, warmup_epochs=min(1, given.epochs), device="cpu")
-    base = replace(base, size=given.size, width=given.width, loop=loop)
+    loop = replace(base.loop, epochs=given.epochs, warmup_epochs=min(1, given.epochs), learning_rate=given.learning_rate, device="cpu")
+    base = replace(base, size=given.size, width=given.width, folds=given.folds, batch=given.batch, loop=loop)
     campaign = Campaign(films=comparable(films, base), base=base, seeds=tuple(range(given.seeds)), out=given.out)
     made, said = tables(campaign, BootstrapOptions())
     print(*(table.markdown() for table in made), sep="\n")

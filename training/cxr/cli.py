@@ -45,6 +45,7 @@ def train(
     batch_norm: Annotated[bool, typer.Option("--batch-norm", help="In a VGG that begins with fresh weights.")] = False,
     layers: Annotated[int | None, typer.Option(min=1, help="Of attention; 6 in the paper.")] = None,
     folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = 4,
+    batch: Annotated[int | None, typer.Option(min=2, help="Films at once; 16, or 8 with --quick, when absent.")] = None,
     level: Annotated[list[str] | None, typer.Option(help="Only this vertebra; may be given several times.")] = None,
     test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients that no network sees.")] = 0.2,
     epochs: Annotated[int | None, typer.Option(min=1, help="100 as in the paper, 8 with --quick, when absent.")] = None,
@@ -79,6 +80,7 @@ def train(
     loop = replace(options.loop, epochs=epochs or options.loop.epochs, learning_rate=rate, device=checked(device))
     loop = replace(loop, warmup_epochs=min(loop.warmup_epochs, loop.epochs))
     options = replace(options, width=width or options.width, size=size or options.size, layers=layers or options.layers, loop=loop)
+    options = replace(options, batch=batch or options.batch)
     simulated = SimulatedOptions(
         patients=patients,
         seed=seed,
