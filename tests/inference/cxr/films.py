@@ -40,14 +40,19 @@ def simulated(kind: str = "PA") -> SimulatedFilm:
 
 def dataset(kind: str = "PA", *, view_in_header: bool = True, change: Change | None = None, form: FilmFormat = FilmFormat.DX) -> Dataset:
     """The film as a data set in memory, changed where asked."""
-    film = simulated(kind)
-    ds = film_dataset(film, FilmOptions(format=form, view_in_header=view_in_header), study_identity(film.patient, "DX", kind, form))
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = film_data(simulated(kind), kind, view_in_header=view_in_header, form=form)
     if not view_in_header:
         blank_header(ds)
     if change is not None:
         change(ds)
+    return ds
+
+
+def film_data(film: SimulatedFilm, name: str = "", *, view_in_header: bool = True, form: FilmFormat = FilmFormat.DX) -> Dataset:
+    """Any simulated film as a data set in memory, uncompressed."""
+    ds = film_dataset(film, FilmOptions(format=form, view_in_header=view_in_header), study_identity(film.patient, "DX", name, form))
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return ds
 
 
