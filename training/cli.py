@@ -53,6 +53,16 @@ TRAINABLES: Mapping[str, Trainable] = MappingProxyType(
             train="training.medconv.cli:train",
             evaluate="training.medconv.cli:evaluate",
         ),
+        "tpswav-pretrain": Trainable(
+            summary="TP-SwAV: an encoder of vertebrae in CT, learned from texture without labels; SwAV and MAE as its baselines",
+            train="training.tpswav.cli:pretrain",
+            evaluate="training.tpswav.cli:evaluate_pretraining",
+        ),
+        "tpswav": Trainable(
+            summary="device experts with three tasks: density, osteoporosis and position of every vertebra in CT",
+            train="training.tpswav.cli:train",
+            evaluate="training.tpswav.cli:evaluate",
+        ),
         "dxa": Trainable(
             summary="the 21-layer CNN and its baselines: osteoporosis from an AP spine DXA image",
             train="training.dxa.cli:train",

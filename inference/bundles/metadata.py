@@ -168,6 +168,8 @@ class OsteonMetadata(Closed):
         For a network that is given one vertebra.
     densitometer
         Make on whose scale a regression's densities are, so that a T-score takes the reference of that make; None: not stated, no T-score.
+    densitometers
+        Makes on whose scales a network can say density, by the index that it is told; empty for one that speaks one scale or none.
     """
 
     format: Literal[1] = 1
@@ -185,6 +187,7 @@ class OsteonMetadata(Closed):
     tau2: Annotated[float, Field(ge=0)] | None = None
     temperature: Annotated[float, Field(gt=0, le=100)] | None = None
     densitometer: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    densitometers: tuple[Text, ...] = Field((), max_length=16)
     trained_on: TrainedOn
     training: TrainingSummary
     metrics: tuple[Metric, ...] = ()

@@ -1,0 +1,255 @@
+"""Fine-tuning: it learns what densitometers say of the same bone, is judged by vertebra and patient, and becomes a bundle."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference.bundles import TrainedOn, load_bundle, load_network
+from inference.ct.level_check import level_shift
+from inference.ct.vertebra_experts import VertebraExperts
+from tests.training.tpswav.made import POOL, vertebrae
+from training import cli as training_cli
+from training.errors import TrainingError
+from training.loop import LoopOptions, fit
+from training.loop.options import learning_rate
+from training.simulation.xray.devices import DEVICES
+from training.tpswav import cli
+from training.tpswav import data as data_module
+from training.tpswav.census import Census, Excluded, Exclusion
+from training.tpswav.crops import SMALL_BOX
+from training.tpswav.data import DataOptions, composition, load_parts
+from training.tpswav.evaluate import compared, flipped_levels_caught, on_own_scale, patient_scores, report, vertebra_scores
+from training.tpswav.networks import SwavOptions
+from training.tpswav.options import ExpertOptions, paper_loop, quick
+from training.tpswav.pretrain_task import PretrainOptions, SwavTask
+from training.tpswav.publish import publish
+from training.tpswav.run import ExpertRun, PretrainRun, with_known_devices
+from training.tpswav.simulated import SimulatedOptions
+from training.tpswav.task import ExpertsTask, Predictions, predict
+
+pytestmark = pytest.mark.unit
+
+MAKES = tuple(DEVICES)
+BOX = replace(SMALL_BOX, shape=(16, 16, 16))
+LOOP = LoopOptions(epochs=1, learning_rate=3e-3, monitor="auc", maximise=True, device="cpu")
+SMALL = ExpertOptions(backbone="resnet18", width=0.0625, crop=BOX, batch=16, loop=LOOP)
+CENSUS = Census(
+    vertebrae=(*vertebrae(96, makes=(*MAKES, None)), *vertebrae(16, first=400, makes=("MEDIX",))),
+    excluded=(Excluded(patient="made-0", site="Hologic", level="L3", why=Exclusion.FRACTURE),),
+)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made vertebrae in the place of painted ones, and no other external site."""
+    monkeypatch.setattr(data_module, "prepare_simulated", lambda *_, **__: CENSUS)
+    monkeypatch.setattr(SimulatedOptions, "external", property(lambda _: ("MEDIX",)))
+
+
+def said(**changes: object) -> Predictions:
+    """Five vertebrae of three patients."""
+    given: dict[str, object] = {
+        "patients": ("a", "a", "b", "b", "c"),
+        "sites": ("A", "A", "B", "B", "C"),
+        "devices": ("Hologic", "Hologic", "GE Lunar", "GE Lunar", "MEDIX"),
+        "levels": ("L1", "L2", "L1", "T12", "L1"),
+        "scale": ("Hologic", "Hologic", "GE Lunar", "GE Lunar", "Hologic"),
+        "label": np.array([1, 0, 0, -1, 1]),
+        "bmd": np.array([0.7, 0.9, 1.1, np.nan, 0.8]),
+        "position": np.array([12, 13, 12, 11, 12]),
+        "probability": np.array([0.8, 0.6, 0.3, 0.9, 0.4]),
+        "predicted_bmd": np.array([0.8, 0.9, 1.0, 5.0, 0.7]),
+        "predicted_position": np.array([12, 14, 12, 11, 15]),
+        "gates": np.array([[0.7, 0.3], [0.5, 0.5], [0.2, 0.8], [0.4, 0.6], [0.6, 0.4]]),
+    }
+    return Predictions(**(given | changes))  # type: ignore[arg-type]
+
+
+def test_the_schedule_and_weights_are_the_papers() -> None:
+    options = ExpertOptions()
+    loop = options.loop
+    assert (options.backbone, options.experts, options.devices, options.batch) == ("resnet34", 3, MAKES, 32)
+    assert (options.tasks.diagnosis, options.tasks.bmd, options.tasks.position) == (1.0, 1.0, 0.5)
+    assert (loop.epochs, loop.warmup_epochs, loop.optimiser, loop.weight_decay) == (400, 150, "adamw", 0.1)
+    assert learning_rate(paper_loop(), 150, 9, 10) == pytest.approx(1e-5)
+    assert quick(options).crop.shape == (32, 32, 32)
+    assert options.device_index("MEDIX") == 2
+    assert options.device_index("Norland") == options.device_index(None) == 0
+
+
+def test_experts_learn_the_scale_of_each_densitometer(tmp_path: Path) -> None:
+    options = replace(SMALL, loop=replace(LOOP, epochs=8))
+    train, validation = vertebrae(96, makes=MAKES), vertebrae(48, first=200, makes=MAKES)
+    fitted = fit(ExpertsTask(options, train, validation), options.loop, tmp_path, progress=False)
+    rows = fitted.history
+    assert rows[-1]["train_loss"] < 0.7 * rows[0]["train_loss"]
+    assert max(row["val_auc"] for row in rows) > 0.9
+    assert {"train_gate_variation", "train_gate_entropy", "val_bmd_mae", "val_position_accuracy", "val_f1"} <= set(rows[-1])
+    found = predict(fitted.model, validation, options)
+    mean_only = np.abs(found.bmd - found.bmd.mean()).mean()
+    assert np.abs(found.predicted_bmd - found.bmd).mean() < 0.7 * mean_only
+
+
+def test_vertebrae_without_a_density_teach_the_position_alone() -> None:
+    unlabelled = vertebrae(8, first=500, makes=(None,))
+    train, validation = (*vertebrae(16), *unlabelled), vertebrae(16, first=100)
+    assert len(ExpertsTask(SMALL, train, validation).used) == 24
+    assert len(ExpertsTask(replace(SMALL, other_levels=False), train, validation).used) == 16
+    task = ExpertsTask(SMALL, train, validation)
+    model = task.build()
+    assert isinstance(model, VertebraExperts)
+    densities = np.array([one.bmd_g_cm2 for one in vertebrae(16)])
+    assert (float(model.bmd_mean), float(model.bmd_sd)) == pytest.approx((densities.mean(), densities.std()), rel=1e-5)
+    with pytest.raises(TrainingError, match="with and without"):
+        ExpertsTask(SMALL, unlabelled, validation)
+
+
+def test_a_pretrained_encoder_is_taken_up(tmp_path: Path) -> None:
+    before = PretrainOptions(
+        backbone="resnet18",
+        width=0.0625,
+        pool=POOL,
+        swav=SwavOptions(prototypes=4, projection=8),
+        batch=8,
+        loop=replace(LOOP, monitor=None),
+    )
+    pretrained = fit(SwavTask(before, vertebrae(8)), before.loop, tmp_path, progress=False)
+    model = ExpertsTask(replace(SMALL, weights=pretrained.weights), vertebrae(16), vertebrae(16, first=50)).build()
+    learned = pretrained.model.encoder.state_dict()  # type: ignore[union-attr]
+    assert all(torch.equal(tensor, learned[name]) for name, tensor in model.encoder.state_dict().items())  # type: ignore[union-attr]
+
+
+def test_scores_by_vertebra_and_patient_are_those_of_hand() -> None:
+    found = vertebra_scores(said())
+    values = {name: one.value for name, one in found.items()}
+    # of four with a diagnosis: 0.8 right, 0.6 a false positive, 0.3 right, 0.4 missed
+    assert values["accuracy"] == pytest.approx(0.5)
+    assert (values["sensitivity"], values["specificity"], values["f1"]) == pytest.approx((0.5, 0.5, 0.5))
+    assert values["auc"] == pytest.approx(0.75)
+    assert values["bmd_mae"] == pytest.approx(0.3 / 4)
+    assert values["bmd_bias"] == pytest.approx(-0.1 / 4)
+    assert (values["position"], values["position_off_by_one"]) == pytest.approx((0.6, 0.8))
+    patients = {name: one.value for name, one in patient_scores(said()).items()}
+    assert (patients["sensitivity"], patients["specificity"], patients["accuracy"]) == pytest.approx((0.5, 1.0, 2 / 3))
+
+
+def test_a_density_read_on_another_scale_is_converted_by_the_known_lines() -> None:
+    moved = on_own_scale(said()).predicted_bmd
+    np.testing.assert_allclose(moved[:4], said().predicted_bmd[:4])
+    assert moved[4] == pytest.approx(1.035 * 0.7 + 0.012)  # MEDIX of Hologic
+
+
+def test_two_networks_are_compared_on_the_same_vertebrae() -> None:
+    better = said(probability=np.array([0.9, 0.4, 0.2, 0.0, 0.7]))
+    found = compared(said(), better)
+    assert found.difference == pytest.approx(((0.9 - 0.8) + (0.6 - 0.4) + (0.8 - 0.7) + (0.7 - 0.4)) / 4)
+    assert 0 < found.p < 0.1
+    with pytest.raises(TrainingError, match="same vertebrae"):
+        compared(said(), said(levels=("L2",) * 5))
+
+
+def test_the_level_check_says_by_how_much() -> None:
+    assert level_shift([12, 13, 14], [12, 13, 14]) == 0
+    assert level_shift([13, 14, 15, 16], [12, 13, 14, 16]) == 1
+    assert level_shift([11, 12, 13], [12, 13, 14]) == -1
+    assert level_shift([12, 13], [12, 13]) is None
+    assert level_shift([12, 13, 14, 15], [12, 13, 15, 16]) is None
+    with pytest.raises(ValueError, match="zip"):
+        level_shift([1], [1, 2])
+    right = said(patients=("a",) * 5, predicted_position=np.array([12, 13, 12, 11, 12]))
+    assert flipped_levels_caught(right) == 1.0
+    assert flipped_levels_caught(right, 0) == 0.0
+
+
+def test_sites_of_a_manifest_are_held_out_by_name(tmp_path: Path) -> None:
+    assert DataOptions(source=SimulatedOptions(held_out=("C",)), seed=3).split.hold_out_sites == ("C", "D")
+    listed = DataOptions(source=tmp_path / "list.csv", seed=3, hold_out=("east",)).split
+    assert (listed.hold_out_sites, listed.test, listed.validation) == (("east",), 0.3, 0.1)
+
+
+@pytest.mark.usefixtures("made")
+def test_parts_and_table_1(tmp_path: Path) -> None:
+    parts = load_parts(DataOptions(source=SimulatedOptions(), seed=3), BOX, tmp_path, progress=False)
+    names = [{one.patient for one in part} for part in (parts.train, parts.validation, parts.test, parts.external)]
+    assert sum(len(part) for part in names) == len(set.union(*names)) == 28
+    assert {one.site for one in parts.external} == {"MEDIX"}
+    assert "MEDIX" not in {one.site for one in (*parts.train, *parts.validation, *parts.test)}
+    assert parts.trained_on is TrainedOn.SIMULATED_PATIENTS
+    table = composition(parts)
+    assert table["none"].unlabelled == sum(one.site == "none" for one in parts.train)
+    assert table["MEDIX"].labelled == {"train": 0, "validation": 0, "test": len(parts.external)}
+    assert with_known_devices(SMALL, parts.train).devices == ("Hologic", "GE Lunar")
+    with pytest.raises(TrainingError, match="was measured by"):
+        with_known_devices(replace(SMALL, devices=("MEDIX",)), parts.train)
+
+
+@pytest.mark.usefixtures("made")
+def test_a_run_is_judged_reported_and_published(tmp_path: Path) -> None:
+    run = ExpertRun(out=tmp_path, options=SMALL, data=DataOptions(source=SimulatedOptions(), seed=3), progress=False)
+    finished = run.train()
+    assert finished.judged is not None
+    assert {"vertebra_f1", "patient_f1", "vertebra_bmd_mae"} <= set(finished.metrics)
+    assert {scale for device, scale in zip(finished.judged.devices, finished.judged.scale, strict=True) if device == "MEDIX"} == {"Hologic"}
+    text = report(finished.judged, "made", "made vertebrae")
+    for words in ("vertebrae, site MEDIX", "patients, all", "scale converted", "| Hologic | 0.", "noticed in"):
+        assert words in text
+    bundle = publish(run, finished, "osteon train tpswav", tmp_path / "bundle")
+    osteon = load_bundle(tmp_path / "bundle").metadata.osteon
+    assert (osteon.densitometers, osteon.trained_on, osteon.targets[2]) == (
+        ("Hologic", "GE Lunar"),
+        TrainedOn.SIMULATED_PATIENTS,
+        "bmd_g_cm2",
+    )
+    assert osteon.crop is not None
+    assert (osteon.crop.level, osteon.crop.mask) == (None, "box")
+    assert "never seen a patient" in osteon.limits[0]
+    network = load_network(bundle)
+    assert isinstance(network, VertebraExperts)
+    again = predict(network, run.parts.judged, run.settled)
+    np.testing.assert_allclose(again.predicted_bmd, finished.judged.predicted_bmd, rtol=1e-4)
+    with pytest.raises(TrainingError, match="not vit"):
+        publish(replace(run, options=replace(SMALL, backbone="vit")), finished, "x", tmp_path / "other")
+
+
+def command(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        training_cli.main(arguments)
+    return int(ended.value.code or 0)
+
+
+def test_every_option_of_the_command_reaches_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    runs: list[ExpertRun] = []
+    monkeypatch.setattr(cli, "_train", lambda run, **_: runs.append(run))
+    given = (
+        "--backbone swint --width 0.5 --experts 2 --densitometers Hologic,Norland --bmd 0 --position 0.25 --epochs 5 --seed 4 --mask body"
+    )
+    given += " --learning-rate 0.01 --device cpu --patients 9 --hold-out C --jobs 2 --segmenter classical"
+    assert command("train", "tpswav", "--out", str(tmp_path), *given.split()) == 0
+    assert command("train", "tpswav", "--out", str(tmp_path), "--quick") == 0
+    options, data = runs[0].options, runs[0].data
+    assert (options.backbone, options.width, options.experts, options.devices) == ("swint", 0.5, 2, ("Hologic", "Norland"))
+    assert (options.tasks.bmd, options.tasks.position, options.loop.epochs, options.loop.warmup_epochs) == (0.0, 0.25, 5, 1.875)
+    assert (options.crop.mask, options.crop.segmenter, options.loop.learning_rate, options.loop.seed) == ("body", "classical", 0.01, 4)
+    assert data.source == SimulatedOptions(patients=9, seed=4, held_out=("C",))
+    assert (runs[1].options.width, runs[1].options.loop.epochs, runs[1].options.crop.shape) == (0.25, 12, (32, 32, 32))
+    assert command("train", "tpswav", "--out", str(tmp_path), "--hold-out", "E") == 2
+
+
+@pytest.mark.usefixtures("made")
+def test_pretraining_by_command_ends_with_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = "--backbone resnet18 --width 0.0625 --epochs 1 --crop small --prototypes 8 --no-progress --device cpu"
+    assert command("train", "tpswav-pretrain", "--out", str(tmp_path), *given.split()) == 0
+    weights = Path(capsys.readouterr().out.strip())
+    assert weights.exists()
+    assert list((tmp_path / "maps").glob("*.npz"))
+    assert PretrainRun  # the class that the command runs
+    assert command("train", "tpswav-pretrain", "--out", str(tmp_path), "--method", "voco") == 2
+    again = f"--weights {weights} --backbone resnet18 --width 0.0625 --quick --no-progress --out {tmp_path}"
+    monkeypatch.setattr(cli, "crop_of", lambda *_, **__: BOX)
+    assert command("evaluate", "tpswav-pretrain", *again.split()) == 0
+    assert "probe_auc" in capsys.readouterr().out
