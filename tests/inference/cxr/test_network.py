@@ -156,6 +156,14 @@ def test_an_ensemble_is_its_members_side_by_side() -> None:
         assert found.shape == (2, 3)
         assert torch.allclose(found[:, [1]], member(x), atol=1e-6)
         assert torch.allclose(ensemble.attention(x)[:, 1], member.attention(x), atol=1e-6)
+        once, shares = ensemble.with_attention(x)
+        assert shares is not None
+        assert torch.allclose(once, found, atol=1e-6)
+        assert torch.allclose(shares, ensemble.attention(x), atol=1e-6)
+        plain = DensityEnsemble(in_channels=2, out_channels=2, fusion="concatenation", **TINY).eval()
+        answer, nothing = plain.with_attention(x)
+        assert torch.allclose(answer, plain(x), atol=1e-6)
+        assert nothing is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks.cxr import QUESTIONS, answers, rise
+from benchmarks.cxr_cost import Cost
+from benchmarks.cxr_overlays import overlay
+from inference.cxr.rois import LANDMARKS
+from tests.inference.cxr.chest import landmarks
+from tests.inference.cxr.films import dataset, decided
 from tests.training.cxr.test_estimates import made
 from training.cxr.variants import VARIANTS
 from training.metrics.bootstrap import BootstrapOptions
@@ -36,3 +41,19 @@ def test_answers_say_yes_no_or_nothing() -> None:
     said = [line.split("|")[3].strip() for line in lines[2:]]
     assert said == ["yes", "not settled", "not settled", "no, it is worse"]  # without a baseline the last question is left out
     assert {name for _, before, after in QUESTIONS for name in (before, after)} <= VARIANTS.keys()
+
+
+def test_an_overlay_has_a_dot_at_each_landmark() -> None:
+    film = decided(dataset()).film
+    assert film is not None
+    places = landmarks() * min(film.image.shape) / 460
+    drawn = np.asarray(overlay(film, places, height=2 * film.image.shape[0]))
+    assert drawn.shape[:2] == (2 * film.image.shape[0], 2 * film.image.shape[1])
+    for name, (row, column) in zip(LANDMARKS, places, strict=True):
+        assert tuple(drawn[round(2 * (row + 0.5)), round(2 * (column + 0.5))]) == (255, 60, 60), name
+
+
+def test_the_first_film_is_not_among_the_later_ones() -> None:
+    one = {"name": "x", "load_s": 1.0, "peak_mb": 300.0, "outcome": "result"}
+    assert Cost(**one, study_s=(9.0, 1.0, 2.0, 3.0), study_cpu_s=(8.0, 0.5, 0.6, 0.7)).later_s == (2.0, 0.6)
+    assert Cost(**one, study_s=(9.0,), study_cpu_s=(8.0,)).later_s == (9.0, 8.0)

@@ -125,6 +125,7 @@ def test_the_bundle_says_what_the_members_said(done: tuple[CrossValidation, tupl
     assert osteon.targets == ("l1_fold1_bmd_g_cm2", "l1_fold2_bmd_g_cm2", "l3_fold1_bmd_g_cm2", "l3_fold2_bmd_g_cm2")
     assert [level_of(name) for name in osteon.targets] == ["L1", "L1", "L3", "L3"]
     assert osteon.trained_on is TrainedOn.SIMULATED_PATIENTS
+    assert osteon.densitometer == "GE Lunar"
     assert "never seen a patient" in osteon.limits[0]
     assert osteon.input.channels == len(REGION_NAMES)
     assert {metric.cases for metric in osteon.metrics} == {len(run.dealt.test)}
