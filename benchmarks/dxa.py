@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from training.campaign import weights_of
 from training.dxa.crossval import CrossValidation, FoldResult
 from training.dxa.data import DataOptions, Dealt, load, without_device
 from training.dxa.evaluate import COLUMNS, Predictions, pooled, scores
-from training.dxa.options import NETWORKS, DxaOptions, paper_loop
+from training.dxa.options import BASELINES, NETWORKS, DxaOptions, paper_loop
 from training.dxa.simulated import SimulatedOptions
-from training.dxa.tables import Campaign, Rows, weights_of
+from training.dxa.tables import Campaign, Rows
 from training.dxa.tables_report import NAMES, folds_table
 from training.errors import TrainingError
 from training.metrics.table import TableColumn
@@ -108,7 +109,7 @@ def folds(
 ) -> tuple[Rows, Mapping[str, Sequence[FoldResult]]]:
     """Every network, five folds each."""
     data = DataOptions(source=replace(source, scans=1), seed=source.seed, cache=cache, jobs=given.jobs)
-    rows = Rows(Campaign(data=data, base=base, weights=weights_of(given.weights), out=given.out, progress=False))
+    rows = Rows(Campaign(data=data, base=base, weights=weights_of(given.weights, BASELINES), out=given.out, progress=False))
     return rows, {name: rows.results(name, lambda: None)[0] for name in given.rows}
 
 

@@ -8,26 +8,23 @@ and epochs: everything runs, little is learnt.
 """
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from inference.bundles import TrainedOn
 from inference.errors import PermanentError
+from training.campaign import campaign_bar, chosen_rows
 from training.cxr.cases import LEVELS, Films
 from training.cxr.folds import comparable
 from training.cxr.manifest import ManifestOptions, prepare_manifest
 from training.cxr.options import DensityOptions, quick
 from training.cxr.simulated import COHORTS_OF_CXR, SimulatedOptions, prepare_simulated
-from training.cxr.tables_paper import COMPARISONS, Comparison, Row
+from training.cxr.tables_paper import COMPARISONS, Row
 from training.cxr.tables_report import POOLED, UNIFORM, Found, comparison_tables, draw_found, patient_table, pooled, vertebra_table
 from training.cxr.tables_run import Campaign, Runs
-from training.errors import TrainingError
 from training.metrics.bootstrap import BootstrapOptions
 from training.metrics.table import ResultTable
 
@@ -58,7 +55,8 @@ def run_table(name: str, campaign: Campaign, *, rows: Sequence[str] = (), resamp
     """
     runs, options = Runs(campaign), BootstrapOptions(resamples=resamples)
     if name in COMPARISONS:
-        table = chosen_rows(COMPARISONS[name], rows)
+        table = COMPARISONS[name]
+        table = replace(table, rows=chosen_rows(table.title, table.rows, rows))
         found = _found(table.rows, runs, progress=progress)
         tables = comparison_tables(table, found, measured_on(campaign), options)
     else:
@@ -69,24 +67,10 @@ def run_table(name: str, campaign: Campaign, *, rows: Sequence[str] = (), resamp
     return "\n".join([*(_written(table, campaign.out, name) for table in tables), notes(campaign), ""])
 
 
-def chosen_rows(table: Comparison, names: Sequence[str]) -> Comparison:
-    """The table with the rows of these names alone; without names, all.
-
-    Raises
-    ------
-    TrainingError
-        A name is none of the table's.
-    """
-    known = {row.name: row for row in table.rows}
-    if unknown := [name for name in names if name not in known]:
-        raise TrainingError(f"{table.title} has no row {unknown[0]!r}; it has {', '.join(known)}")
-    return replace(table, rows=tuple(known[name] for name in names)) if names else table
-
-
 def _found(rows: Sequence[Row], runs: Runs, *, progress: bool) -> list[Found]:
     campaign = runs.campaign
     each = len(campaign.seeds) * campaign.base.folds * len(campaign.base.levels)
-    with _bar(len(rows) * each, shown=progress) as advance:
+    with campaign_bar("networks", len(rows) * each, shown=progress) as advance:
         return [pooled(row, runs.results(row.variant, row.backbone, lambda name=row.name: advance(name))) for row in rows]  # type: ignore[misc]
 
 
@@ -111,14 +95,6 @@ def measured_on(campaign: Campaign) -> str:
 def notes(campaign: Campaign) -> str:
     """What must be known to read the figures."""
     return f"{POOLED} {UNIFORM}" if campaign.films.trained_on is not TrainedOn.PATIENTS else POOLED
-
-
-@contextmanager
-def _bar(total: int, *, shown: bool) -> Iterator[Callable[[str], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not (shown and sys.stderr.isatty())) as bar:
-        task = bar.add_task("networks", total=total)
-        yield lambda name: bar.update(task, advance=1, description=name)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,9 +15,9 @@ from training.dxa.task import Floats
 from training.errors import TrainingError
 from training.metrics.bootstrap import BootstrapOptions, Indices, Interval, bootstrap
 from training.metrics.calibration import brier_score, expected_calibration_error, fit_temperature, reliability_of_class
-from training.metrics.classification import binary_metrics, confusion_matrix
+from training.metrics.classification import binary_metrics
 from training.metrics.ranking import auc
-from training.metrics.table import ResultTable, TableColumn, TableRow
+from training.metrics.table import ResultTable, TableColumn, TableRow, confusion_lines, value_lines
 from training.plots.confusion import plot_confusion
 from training.plots.reliability import plot_reliability
 from training.plots.roc import RocSeries, plot_roc
@@ -161,21 +161,8 @@ def report(found: Predictions, name: str, measured_on: str) -> str:
         columns=COLUMNS,
         rows=(TableRow(name=name, ours={column.key: values[column.key] for column in COLUMNS}, paper=PAPER),),
     )
-    lines = ["", "| | value | 95 % interval |", "| --- | ---: | ---: |"]
-    lines += [f"| {column.heading} | {_cells(column, values[column.key])} |" for column in FURTHER]
-    return main.markdown() + "\n".join([*lines, "", *confusion_lines(found), ""])
-
-
-def _cells(column: TableColumn, value: Interval) -> str:
-    unit = " %" if column.percent else ""
-    return f"{column.shown(value.value)}{unit} | {column.shown(value.low)} to {column.shown(value.high)}"
-
-
-def confusion_lines(found: Predictions) -> list[str]:
-    """The confusion matrix as lines of a Markdown table."""
-    matrix = confusion_matrix(found.truth, found.probabilities.argmax(axis=1), len(CLASSES))
-    lines = [f"| true \\ predicted | {' | '.join(CLASSES)} |", f"| --- | {' | '.join('---:' for _ in CLASSES)} |"]
-    return lines + [f"| {name} | {' | '.join(str(count) for count in row)} |" for name, row in zip(CLASSES, matrix, strict=True)]
+    lines = ["", *value_lines(FURTHER, values), "", *confusion_lines(found.truth, found.probabilities.argmax(axis=1), CLASSES), ""]
+    return main.markdown() + "\n".join(lines)
 
 
 def roc_series(found: Predictions, name: str) -> RocSeries | None:

@@ -15,6 +15,7 @@ from training.dxa.options import DxaOptions
 from training.errors import TrainingError
 from training.loop import Fitted, fit
 from training.metrics.bootstrap import Interval
+from training.metrics.table import interval_json
 from training.provenance import note_commit, noted_commit
 
 METRICS = "metrics.json"
@@ -88,15 +89,11 @@ class DxaRun:
         temperature = temperature_of(validation)
         test = predicted(self.learner, fitted.model, self.dealt.test, temperature or 1.0) if self.dealt.test else None
         metrics = scores(test) if test is not None else {}
-        told = {name: {key: _finite(getattr(one, key)) for key in ("value", "low", "high")} for name, one in metrics.items()}
-        replace_file(self.out / METRICS, (json.dumps({"temperature": temperature, "metrics": told}, indent=1) + "\n").encode())
+        told = {"temperature": temperature, "metrics": interval_json(metrics)}
+        replace_file(self.out / METRICS, (json.dumps(told, indent=1) + "\n").encode())
         return Finished(fitted=fitted, temperature=temperature, validation=validation, test=test, metrics=metrics)
 
     @property
     def commit(self) -> str | None:
         """The commit of the tree in which the run was begun, where there was git."""
         return noted_commit(self.out)
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None

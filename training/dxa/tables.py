@@ -8,24 +8,19 @@ narrower network, few simulated patients and few epochs.
 """
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from inference.bundles import TrainedOn
 from inference.errors import PermanentError
+from training.campaign import campaign_bar, weights_of
 from training.dxa.crossval import CrossValidation, FoldResult
 from training.dxa.data import DataOptions, Dealt, load
 from training.dxa.evaluate import COLUMNS, pooled, scores
 from training.dxa.options import BASELINES, CNN21, GRID, NETWORKS, DxaOptions, paper_loop
 from training.dxa.simulated import COHORTS_OF_DXA, PAPER_PATIENTS, SimulatedOptions
 from training.dxa.tables_report import AUC_COLUMN, TABLE_5, TABLE_6, draw_row, draw_together, folds_table, further_table, row_of
-from training.errors import TrainingError
 from training.metrics.bootstrap import BootstrapOptions
 from training.metrics.table import ResultTable, TableRow
 
@@ -119,7 +114,7 @@ def run_table(number: int, campaign: Campaign, networks: Sequence[str], *, resam
     notes: dict[str, str] = {}
     chosen = tuple(networks) if number == 5 else (CNN21,)
     folds = len(campaign.folds) or rows.dealt.folds
-    with _bar(len(chosen) * folds, shown=campaign.progress) as advance:
+    with campaign_bar("folds", len(chosen) * folds, shown=campaign.progress) as advance:
         for network in chosen:
             found[network], notes[network] = rows.results(network, lambda name=network: advance(name))  # type: ignore[misc]
     pictures = campaign.out / f"table-{number}"
@@ -176,31 +171,6 @@ def _warnings(rows: Rows) -> str:
     skipped = rows.dealt.prepared
     lines.append(f"Skipped: {len(skipped.skipped)} ({skipped.reasons()}).")
     return "\n".join(lines) + "\n"
-
-
-@contextmanager
-def _bar(total: int, *, shown: bool) -> Iterator[Callable[[str], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not (shown and sys.stderr.isatty())) as bar:
-        task = bar.add_task("folds", total=total)
-        yield lambda name: bar.update(task, advance=1, description=name)
-
-
-def weights_of(given: Sequence[str]) -> Mapping[str, Path]:
-    """``NETWORK=FILE`` pairs.
-
-    Raises
-    ------
-    TrainingError
-        The network is no baseline, or the file is not there.
-    """
-    found = {}
-    for pair in given:
-        network, _, file = pair.partition("=")
-        if network not in BASELINES or not Path(file).is_file():
-            raise TrainingError(f"--weights {pair}: write NETWORK=FILE, with a network of {', '.join(BASELINES)} and a file that is there")
-        found[network] = Path(file)
-    return found
 
 
 def parser(program: str = "python -m training.dxa.tables") -> argparse.ArgumentParser:
@@ -265,7 +235,9 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
             scans=given.scans or (QUICK_SCANS if quick else SimulatedOptions().scans),
         )
     data = DataOptions(source=source, seed=given.seed, osteopenia=not given.without_osteopenia, cache=given.cache, jobs=given.jobs)
-    return Campaign(data=data, base=base, weights=weights_of(given.weights), out=given.out, grid=GRID if given.grid else (), progress=True)
+    return Campaign(
+        data=data, base=base, weights=weights_of(given.weights, BASELINES), out=given.out, grid=GRID if given.grid else (), progress=True
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,6 +17,7 @@ from training.medconv.evaluate import Predictions, predictions_of, scores, tuned
 from training.medconv.options import MedconvOptions
 from training.medconv.task import MedconvTask, predict
 from training.metrics.bootstrap import Interval
+from training.metrics.table import interval_json
 from training.provenance import note_commit, noted_commit
 
 METRICS = "metrics.json"
@@ -99,9 +100,4 @@ class MedconvRun:
 
 def write_metrics(metrics: Mapping[str, Interval], tau2: float, path: Path) -> None:
     """``{"tau2": ..., "metrics": {name: {value, low, high}}}``; what is not defined is null."""
-    told = {name: {key: _finite(getattr(one, key)) for key in ("value", "low", "high")} for name, one in metrics.items()}
-    replace_file(path, (json.dumps({"tau2": tau2, "metrics": told}, indent=1) + "\n").encode())
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None
+    replace_file(path, (json.dumps({"tau2": tau2, "metrics": interval_json(metrics)}, indent=1) + "\n").encode())

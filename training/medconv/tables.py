@@ -8,19 +8,15 @@ that need the same run share it. ``--quick`` is the same code with narrow networ
 
 import argparse
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from inference.ct.segmentation import TotalSegmentatorOptions, get_segmenter
 from inference.ct.segmentation.from_labels import MaskKind
 from inference.ct.segmentation.numbering import NUMBERINGS
 from inference.errors import OsteonError, PermanentError
+from training.campaign import campaign_bar, chosen_rows, weights_of
 from training.errors import TrainingError
 from training.medconv.crops import CropOptions
 from training.medconv.networks import NETWORKS
@@ -58,7 +54,7 @@ def run_table(table: Table, campaign: Campaign, *, resamples: int = 2000, progre
     runs, options = Runs(campaign), BootstrapOptions(resamples=resamples)
     pictures = campaign.out / f"table-{table.number}"
     rows: list[TableRow] = []
-    with _bar(len(table.rows) * len(campaign.seeds), shown=progress) as advance:
+    with campaign_bar("rows", len(table.rows) * len(campaign.seeds), shown=progress) as advance:
         for row in table.rows:
             results, note = results_of(row, runs, lambda name=row.name: advance(name))  # type: ignore[misc]
             rows.append(row_of(row, results, note, options))
@@ -135,47 +131,8 @@ def measured_on(runs: Runs) -> str:
     return f"{first.description}; {sizes}; {size}; {repeats}"
 
 
-@contextmanager
-def _bar(total: int, *, shown: bool) -> Iterator[Callable[[str], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not (shown and sys.stderr.isatty())) as bar:
-        task = bar.add_task("rows", total=total)
-        yield lambda name: bar.update(task, advance=1, description=name)
-
-
 def _file_name(row: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", row.replace("w/o", "without").replace("w/", "with")).strip("-")
-
-
-def chosen_rows(table: Table, names: Sequence[str]) -> Table:
-    """The table with the rows of these names alone; without names, all.
-
-    Raises
-    ------
-    TrainingError
-        A name is none of the table's.
-    """
-    known = {row.name: row for row in table.rows}
-    if unknown := [name for name in names if name not in known]:
-        raise TrainingError(f"Table {table.roman} has no row {unknown[0]!r}; it has: {', '.join(known)}")
-    return replace(table, rows=tuple(known[name] for name in names)) if names else table
-
-
-def weights_of(given: Sequence[str]) -> Mapping[str, Path]:
-    """``NETWORK=FILE`` pairs.
-
-    Raises
-    ------
-    TrainingError
-        The network is not known, or the file is not there.
-    """
-    found = {}
-    for pair in given:
-        network, _, file = pair.partition("=")
-        if network not in NETWORKS or not Path(file).is_file():
-            raise TrainingError(f"--weights {pair}: write NETWORK=FILE, with a network of {', '.join(NETWORKS)} and a file that is there")
-        found[network] = Path(file)
-    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -223,7 +180,12 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
     else:
         source = Path(given.data)
     return Campaign(
-        source=source, base=base, weights=weights_of(given.weights), seeds=tuple(range(given.seeds)), out=given.out, jobs=given.jobs
+        source=source,
+        base=base,
+        weights=weights_of(given.weights, NETWORKS),
+        seeds=tuple(range(given.seeds)),
+        out=given.out,
+        jobs=given.jobs,
     )
 
 
@@ -238,7 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        table = chosen_rows(TABLES[given.table], given.rows)
+        table = TABLES[given.table]
+        table = replace(table, rows=chosen_rows(f"Table {table.roman}", table.rows, given.rows))
         print(run_table(table, campaign_of(given), resamples=1000 if given.quick else 2000), end="")
     except PermanentError as error:
         parser.exit(2, f"{error}\n")

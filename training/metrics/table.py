@@ -3,14 +3,17 @@
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from numpy.typing import ArrayLike
+
 from training.data.files import replace_file
 from training.errors import TrainingError
 from training.metrics.bootstrap import Interval
+from training.metrics.classification import confusion_matrix
 from training.metrics.comparison import Comparison
 
 NOTHING = "–"
@@ -190,3 +193,27 @@ def _in_full(cell: float | str | None) -> str:
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return ""
     return cell if isinstance(cell, str) else repr(float(cell))
+
+
+def value_lines(columns: Sequence[TableColumn], values: Mapping[str, Interval]) -> list[str]:
+    """Values with their 95 % intervals, a row per metric, as lines of a Markdown table."""
+    lines = ["| | value | 95 % interval |", "| --- | ---: | ---: |"]
+    for column in columns:
+        unit, found = " %" if column.percent else "", values[column.key]
+        lines.append(f"| {column.heading} | {column.shown(found.value)}{unit} | {column.shown(found.low)} to {column.shown(found.high)} |")
+    return lines
+
+
+def confusion_lines(truth: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> list[str]:
+    """The confusion matrix of (n,) class numbers as lines of a Markdown table."""
+    matrix = confusion_matrix(truth, predicted, len(classes))
+    lines = [f"| true \\ predicted | {' | '.join(classes)} |", f"| --- | {' | '.join('---:' for _ in classes)} |"]
+    return lines + [f"| {name} | {' | '.join(str(count) for count in row)} |" for name, row in zip(classes, matrix, strict=True)]
+
+
+def interval_json(values: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
+    """``{name: {value, low, high}}``; what is not finite is null."""
+    return {
+        name: {key: number if math.isfinite(number := getattr(one, key)) else None for key in ("value", "low", "high")}
+        for name, one in values.items()
+    }

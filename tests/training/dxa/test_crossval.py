@@ -152,7 +152,7 @@ def test_the_quick_size_is_the_same_code() -> None:
     baseline = full.options("vgg16")
     assert (baseline.width, baseline.loop, baseline.size, baseline.transfer) == (1.0, full.base.loop, (300, 300), "head")
     with pytest.raises(TrainingError, match="NETWORK=FILE"):
-        tables.weights_of(["cnn21=x"])
+        campaign_of(parser().parse_args(["--data", "simulated", "--table", "5", "--weights", "cnn21=x"]))
 
 
 def test_a_run_becomes_a_bundle_that_takes_the_crop_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inference.bundles import TrainedOn
+from training.campaign import chosen_rows
 from training.data.labels import who_label
 from training.errors import TrainingError
 from training.medconv import tables, tables_run
@@ -15,7 +16,7 @@ from training.medconv.evaluate import Predictions
 from training.medconv.options import MedconvOptions, paper_loop
 from training.medconv.rows import MEDCONV, parse_method
 from training.medconv.simulated import SimulatedOptions
-from training.medconv.tables import campaign_of, chosen_rows, main, masks_of, results_of, run_table, weights_of
+from training.medconv.tables import campaign_of, main, masks_of, results_of, run_table
 from training.medconv.tables_paper import TABLES
 from training.medconv.tables_report import chosen_tau2, pooled
 from training.medconv.tables_run import PREDICTIONS, Campaign, Result, Runs, read_result
@@ -145,7 +146,8 @@ def test_rows_whose_masks_are_not_to_be_had_say_why(campaign: Campaign, tmp_path
 
 
 def test_table_3_says_what_stands_in_for_masks(campaign: Campaign) -> None:
-    table = chosen_rows(TABLES[3], ["resnet18.a1_in1k, CTspine1K", "resnet18.a1_in1k, TotalSegmentator", "resnet18.a1_in1k, Osteon"])
+    names = ["resnet18.a1_in1k, CTspine1K", "resnet18.a1_in1k, TotalSegmentator", "resnet18.a1_in1k, Osteon"]
+    table = replace(TABLES[3], rows=chosen_rows("Table III", TABLES[3].rows, names))
     said = run_table(table, replace(campaign, seeds=(0,)), resamples=50, progress=False)
     lines = {
         line.split("|")[1].strip(): line
@@ -176,11 +178,8 @@ def test_arguments_become_a_campaign(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (small.base.width, small.base.crop.shape, small.base.loop.epochs, small.seeds) == (0.125, (32, 32, 32), 6, (0, 1, 2))
     assert small.base.loop.device == "cpu"
     assert campaign_of(parse(["--data", "list.csv", "--table", "2"])).source == Path("list.csv")
-    (tmp_path / "w.pth").write_bytes(b"")
-    assert weights_of([f"vit={tmp_path / 'w.pth'}"]) == {"vit": tmp_path / "w.pth"}
-    for wrong in (["vit=absent.pth"], [f"vgg={tmp_path / 'w.pth'}"], ["vit"]):
-        with pytest.raises(TrainingError, match="NETWORK=FILE"):
-            weights_of(wrong)
+    with pytest.raises(TrainingError, match="NETWORK=FILE"):
+        campaign_of(parse(["--data", "simulated", "--table", "2", "--weights", f"vgg={tmp_path / 'w.pth'}"]))
     with pytest.raises(SystemExit) as stopped:
         main(["--data", "simulated", "--table", "2", "--rows", "MedConv (Theirs)"])
     assert stopped.value.code == 2

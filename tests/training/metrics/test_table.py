@@ -8,7 +8,7 @@ import pytest
 from training.errors import TrainingError
 from training.metrics.bootstrap import Interval
 from training.metrics.comparison import Comparison
-from training.metrics.table import ResultTable, TableColumn, TableRow
+from training.metrics.table import NOTHING, ResultTable, TableColumn, TableRow, confusion_lines, interval_json, value_lines
 
 pytestmark = pytest.mark.unit
 
@@ -70,3 +70,10 @@ def test_a_table_says_what_it_was_measured_on() -> None:
         ResultTable(title="t", measured_on=" ", source="s", columns=(), rows=())
     with pytest.raises(ValueError, match="no column for auc"):
         ResultTable(title="t", measured_on="m", source="s", columns=(), rows=(TableRow(name="a", ours={"auc": 1.0}),))
+
+
+def test_values_confusion_and_json() -> None:
+    value = Interval(value=0.641, low=0.53, high=float("nan"), resamples=10, undefined=0)
+    assert value_lines([TABLE.columns[0]], {"accuracy": value})[-1] == f"| accuracy | 64.1 % | 53.0 to {NOTHING} |"
+    assert confusion_lines([0, 0, 1, 1], [0, 1, 1, 1], ("low", "high"))[-2:] == ["| low | 1 | 1 |", "| high | 0 | 2 |"]
+    assert interval_json({"accuracy": value}) == {"accuracy": {"value": 0.641, "low": 0.53, "high": None}}
