@@ -15,16 +15,23 @@ IMAGE_SIDES: Final = ("image right", "image left")
 """What left and right are called where nothing tells the patient's sides: the film is upright, the patient's left thought on its right."""
 
 
-def cxr_lines(findings: Findings, *, quoting: bool = True) -> list[str]:
-    """What is said of a chest study beside its headline; empty for any other study.
-
-    The header's descriptions are free text, which may name a person: a picture goes without them (``quoting``).
-    """
+def cxr_lines(findings: Findings) -> list[str]:
+    """What is said of a chest study beside its headline; empty for any other study."""
     cxr = findings.cxr
     if cxr is None:
         return []
-    lines = [film_line(cxr, quoting=quoting)]
+    lines = [film_line(cxr)]
     return lines if cxr.measurement is None else [*estimate_lines(cxr.measurement), *region_lines(cxr), *lines]
+
+
+def page_lines(cxr: CxrFindings) -> list[str]:
+    """The same for a picture, whose table holds the levels. The header's descriptions are free text, which may name a person: left out."""
+    measurement = cxr.measurement
+    if measurement is None:
+        return [film_line(cxr, quoting=False)]
+    by = dict.fromkeys(reading.because.replace(f"that of {reading.level}", "each level's") for reading in measurement.reading.levels)
+    lines = [f"T-scores: {because}. By a {origin(measurement.density_model)}." for because in by]
+    return [ascii_text(line) for line in (scale_line(measurement), *lines, *region_lines(cxr), film_line(cxr, quoting=False))]
 
 
 def film_line(cxr: CxrFindings, *, quoting: bool = True) -> str:

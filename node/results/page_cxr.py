@@ -14,7 +14,7 @@ from inference.cxr.rois import REGION_NAMES, ROI_NAMES, WHOLE, region_words
 from inference.cxr.words import LevelReading
 from inference.findings import Findings
 from node.results import wording
-from node.results.cxr import attention_percents, cxr_lines, sides_of
+from node.results.cxr import attention_percents, page_lines, sides_of
 from node.results.density_class import origin
 from node.results.objects import ResultContext
 from node.results.page_text import BLACK, DARK, GREY, LIGHT, WHITE, Block, Cell, Drawable, Row, Style, draw_all, paragraph
@@ -125,7 +125,7 @@ def _below(findings: Findings, cxr: CxrFindings, context: ResultContext, factor:
         blocks += level_table(cxr.measurement, factor)
     blocks += [Block(lines=(), after=round(8 * factor))]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
-    lines = cxr_lines(findings, quoting=False)
+    lines = page_lines(cxr)
     if findings.skipped:
         lines.append(f"Not used: {len(findings.skipped)} other instance(s) of the study; the text report says why.")
     blocks += [paragraph(line, small, INNER, after=2) for line in lines]
