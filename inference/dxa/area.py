@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from inference.dxa.letters import find_letters
 from inference.dxa.pixels import DxaPixels, GreyArray, Mask
 
 _UNIFORM_SHARE = 0.004
@@ -18,10 +19,6 @@ _MIN_LETTERS = 3
 """Of one height in a line; two are enough beside a point or a minus sign."""
 _SHARP = 0.17
 """Letters change by this much of full scale from one pixel to the next."""
-_WINDOW = 15
-_SECOND, _LONELY = (0.3, 8), (0.15, 3)
-"""Second difference, and distance from the local median, of full scale, and how many such pixels in a window are a mark. On 40 simulated
-scans without print no window held more than 6 and 2."""
 _PAGE_SHARE = 0.35
 _COLOURED_SHARE = 0.05
 """A chart or a body composition is coloured to more than this; lines around the levels of a scan are not."""
@@ -38,7 +35,7 @@ class ScanArea:
     inside
         bool (rows, columns): pixels of the scan; border polygons and page are outside.
     printed
-        Pixels that belong to a line of letters or figures, wherever they stand.
+        Pixels that belong to a line of letters or figures, wherever they stand; letters on bone (:mod:`inference.dxa.letters`).
     drawn
         Coloured pixels.
     uniform_share
@@ -74,7 +71,7 @@ def find_area(pixels: DxaPixels) -> ScanArea:
     return ScanArea(
         box=(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1),
         inside=inside,
-        printed=find_print(plain) | find_print(np.float32(1) - plain) | find_sharp(plain, inside),
+        printed=find_print(plain) | find_print(np.float32(1) - plain) | find_letters(plain, inside),
         drawn=pixels.coloured,
         uniform_share=float(uniform.mean()),
     )
@@ -117,25 +114,6 @@ def find_print(grey: GreyArray) -> Mask:
         if len(line) >= _MIN_LETTERS or _has_point(pieces, (top, bottom, left - height, right + height)):
             lines[max(top - 2, 0) : bottom + 2, max(left - height, 0) : right + height] = True
     return lines
-
-
-def find_sharp(grey: GreyArray, inside: Mask) -> Mask:
-    """Clusters of pixels that are far sharper than the scan elsewhere: letters on bone, where no stroke stands out whole; metal too.
-
-    Two measures, each against what a scan's own blur allows: the second difference, and the distance from the median of nine pixels.
-    """
-    within = ndimage.binary_erosion(inside, iterations=4, border_value=1)
-    second = np.zeros(grey.shape, dtype=np.float32)
-    second[1:-1] = np.abs(2 * grey[1:-1] - grey[:-2] - grey[2:])
-    second[:, 1:-1] = np.maximum(second[:, 1:-1], np.abs(2 * grey[:, 1:-1] - grey[:, :-2] - grey[:, 2:]))
-    lonely = np.abs(grey - ndimage.median_filter(grey, size=3))
-    found = np.zeros(grey.shape, dtype=np.bool_)
-    for measure, limit, count in ((second, *_SECOND), (lonely, *_LONELY)):
-        sharp = (measure > limit) & within
-        near = ndimage.uniform_filter(sharp.astype(np.float32), _WINDOW) * _WINDOW**2
-        usual = float(np.percentile(near[within], 90)) if within.any() else 0.0
-        found |= sharp & (near >= max(count - 0.5, 4 * usual))
-    return np.asarray(ndimage.binary_dilation(found, iterations=_WINDOW // 3), dtype=np.bool_)
 
 
 @dataclass(frozen=True, kw_only=True)

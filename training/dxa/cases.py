@@ -22,7 +22,7 @@ CLASSES = ("normal", "osteoporosis")
 OSTEOPOROSIS = 1
 SMALL, LARGE = (150, 150), (300, 300)
 """Height and width of the 21-layer network's input, and of its baselines'."""
-CROP_VERSION = 1
+CROP_VERSION = 2
 """Counted up when the crop changes, so that no cached case is out of date."""
 
 CLASS_OF: Mapping[BoneLabel, int] = MappingProxyType({BoneLabel.NORMAL: 0, BoneLabel.OSTEOPENIA: 0, BoneLabel.OSTEOPOROSIS: OSTEOPOROSIS})

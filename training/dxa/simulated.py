@@ -5,7 +5,7 @@ The class is that of the T-score which the device itself reads off the sound lev
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.dxa.pixels import read_pixels
+from inference.dxa.pixels import DxaPixels, read_pixels
 from inference.errors import Refusal
 from training.data.labels import LABELS, who_label
 from training.dxa.cases import CROP_VERSION, Case, Prepared, crops
@@ -30,6 +30,8 @@ from training.simulation.xray.devices import DEVICES
 from training.simulation.xray.dxa import DxaParameters, SimulatedDxa, scan_painted, scan_range_mm
 from training.simulation.xray.dxa_dicom import AP_SPINE, DxaOptions, write_dxa
 from training.transforms.cache import Arrays
+
+Picture = NDArray[np.uint8]
 
 VERSION = 1
 """Counted up when the painting changes, so that no cached case is out of date."""
@@ -98,9 +100,9 @@ class SimulatedOptions:
         return (person.device, *others)[: self.scans]
 
     def plain(self, person: CohortPatient) -> dict[str, Any]:
-        """For the key of a cached case."""
+        """For the key of a patient's cached scans."""
         how = {"quanta": list(self.quanta), "window": list(self.window), "spacings": list(self.paint_spacings_mm)}
-        return {"person": repr((person.patient, self.devices(person))), "simulated": VERSION, "crop": CROP_VERSION, **how}
+        return {"person": repr((person.patient, self.devices(person))), "simulated": VERSION, **how}
 
     def words(self) -> str:
         """The cohort for a person."""
@@ -138,7 +140,8 @@ def prepare_simulated(options: SimulatedOptions, cache: Path, *, jobs: int = 1, 
 def _cases(person: CohortPatient, options: SimulatedOptions, cache: Path) -> tuple[Case | Skipped, ...]:
     """One for each device."""
     name = f"simulated-{person.patient.seed}"
-    found = kept(cache, (), options.plain(person), lambda: scanned(person, options))
+    told = options.plain(person) | {"crop": CROP_VERSION}
+    found = kept(cache, (), told, lambda: cropped(scans_of(person, options, cache), options.devices(person)))
     if isinstance(found, str):
         return (Skipped(patient=name, because=found),)
     return tuple(_case(name, device, found) for device in options.devices(person))
@@ -152,13 +155,28 @@ def _case(name: str, device: str, found: Arrays) -> Case | Skipped:
     return Case(patient=name, image=image, large=large, label=who_label(t_score), t_score=t_score, device=device)
 
 
+def scans_of(person: CohortPatient, options: SimulatedOptions, cache: Path) -> Arrays:
+    """:func:`scanned`, kept in ``cache``: another crop paints nobody again.
+
+    Raises
+    ------
+    TrainingError
+        The patient has no T-score; that is kept, too.
+    """
+    found = kept(cache, (), options.plain(person) | {"kept": "scans"}, lambda: scanned(person, options))
+    if isinstance(found, str):
+        raise TrainingError(found)
+    return found
+
+
 def scanned(person: CohortPatient, options: SimulatedOptions) -> Arrays:
-    """Both crops of one patient's scans by each device, and the T-score that it reads. The same arguments give the same bytes.
+    """One patient's scans by each device, as read from the DICOM that its maker writes. The same arguments give the same bytes.
 
     Returns
     -------
     dict
-        ``DEVICE image``, ``DEVICE large`` and ``DEVICE t_score``; ``DEVICE because`` (text as bytes) for an image that the node refuses.
+        ``DEVICE picture``, uint8 (rows, columns), bone bright; ``DEVICE boxes``, int64 (4, 4): first row, first column, last row and last
+        column of L1 to L4 on it; ``DEVICE t_score``, what the device reads.
 
     Raises
     ------
@@ -174,20 +192,41 @@ def scanned(person: CohortPatient, options: SimulatedOptions) -> Arrays:
     for device in options.devices(person):
         quanta = float(np.exp(rng.uniform(*np.log(options.quanta))))
         scan = scan_painted(painted, DxaParameters(device=device, paint_spacing_mm=spacing_mm, quanta_per_mm2=quanta))
-        shown = replace(scan, image=_windowed(scan, options.window, rng))
-        try:
-            out |= {f"{device} {name}": array for name, array in _exported(shown).items()}
-            out[f"{device} t_score"] = np.array(device_t_score(scan, levels))
-        except Refusal as refusal:
-            out[f"{device} because"] = np.frombuffer(" ".join(str(refusal).split()).encode(), dtype=np.uint8)
+        out[f"{device} picture"] = exported(replace(scan, image=_windowed(scan, options.window, rng)))
+        out[f"{device} boxes"] = np.array([level.box for level in scan.levels], dtype=np.int64)
+        out[f"{device} t_score"] = np.array(device_t_score(scan, levels))
     return out
 
 
-def _exported(scan: SimulatedDxa) -> Arrays:
-    """Both crops of the AP spine, through DICOM as the device's maker writes it."""
+def exported(scan: SimulatedDxa) -> Picture:
+    """The AP spine through DICOM as the device's maker writes it, read as the node does: uint8 (rows, columns)."""
     with tempfile.TemporaryDirectory() as folder:
         files = write_dxa(scan, Path(folder), DxaOptions(report_page=False))
-        return crops(read_pixels(files[AP_SPINE]))
+        return np.asarray(np.rint(read_pixels(files[AP_SPINE]).grey * 255), dtype=np.uint8)
+
+
+def pixels_of(picture: Picture) -> DxaPixels:
+    """A picture of :func:`scanned` as the node reads it from its file."""
+    grey = np.asarray(picture.astype(np.float64) / 255, dtype=np.float32)
+    return DxaPixels(grey=grey, coloured=np.zeros(picture.shape, dtype=np.bool_), said="MONOCHROME2, 8 bit")
+
+
+def cropped(scans: Arrays, devices: Sequence[str]) -> Arrays:
+    """Both crops of a patient's scans as the node makes them.
+
+    Returns
+    -------
+    dict
+        ``DEVICE image``, ``DEVICE large`` and ``DEVICE t_score``; ``DEVICE because`` (text as bytes) for an image that the node refuses.
+    """
+    out: dict[str, NDArray[Any]] = {}
+    for device in devices:
+        try:
+            out |= {f"{device} {name}": array for name, array in crops(pixels_of(scans[f"{device} picture"])).items()}
+            out[f"{device} t_score"] = scans[f"{device} t_score"]
+        except Refusal as refusal:
+            out[f"{device} because"] = np.frombuffer(" ".join(str(refusal).split()).encode(), dtype=np.uint8)
+    return out
 
 
 def device_t_score(scan: SimulatedDxa, levels: tuple[str, ...]) -> float:

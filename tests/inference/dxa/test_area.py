@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.dxa.area import find_area, find_print, find_sharp
+from inference.dxa.area import find_area, find_print
 from inference.dxa.pixels import DxaPixels
 from tests.inference.dxa.scans import DEVICES, bordered, pixels, printed
 from tests.training.xray_patients import dxa
@@ -63,21 +63,6 @@ def test_a_line_of_letters_is_found_whole(size: int, text: str, paper: int, ink:
 def test_one_letter_is_no_line() -> None:
     grey = printed(np.full((430, 300), 60, dtype=np.uint8), "L", (40, 100), 20).astype(np.float32) / np.float32(255)
     assert not find_print(grey).any()
-
-
-def test_letters_on_bone_are_sharper_than_bone() -> None:
-    scan = dxa("Hologic")
-    box = scan.levels[2].box
-    everywhere = np.ones(scan.image.shape, dtype=np.bool_)
-    marked = printed(scan.image, "T -3.1", (box[1], (box[0] + box[2]) // 2), 16, 0)
-    found = find_sharp(pixels(marked).grey, everywhere)
-    assert found[marked != scan.image].mean() > 0.8
-    assert not find_sharp(pixels(scan.image).grey, everywhere).any()
-
-
-def test_a_scan_that_is_sharp_everywhere_has_no_marks() -> None:
-    noisy = np.random.default_rng(1).uniform(0, 1, (300, 200)).astype(np.float32)
-    assert not find_sharp(noisy, np.ones(noisy.shape, dtype=np.bool_)).any()
 
 
 def test_a_picture_of_one_grey_value_is_all_scan() -> None:
