@@ -1,6 +1,6 @@
 """The 21-layer CNN and its baselines on simulated DXA, and how the CNN does on a maker that it never saw.
 
-usage: python -m benchmarks.dxa [--out DIR] [--cache DIR] [--patients N] [--epochs N] [--width F] [--weights NETWORK=FILE ...]
+usage: python -m benchmarks.dxa [--out DIR] [--cache DIR] [--patients N] [--epochs N] [--patience N] [--width F] [...]
 
 Three simulated densitometers, scoliosis, fractures, implants, noise. First each patient's scan by the own device: five folds and a test
 part of 30 %, as in Table 5. Then scans of every patient by all three: one maker tests, the others teach, patients apart. Prints Markdown;
@@ -92,8 +92,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dxa", description="The 21-layer CNN and its baselines on simulated DXA.")
     parser.add_argument("--out", type=Path, default=Path("dxa-benchmark"))
     parser.add_argument("--cache", type=Path, help="folder of painted patients (OUT/cases)")
-    parser.add_argument("--patients", type=int, default=118)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--patients", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--patience", type=int, default=30, help="epochs without a better validation loss; a narrow network begins slowly")
     parser.add_argument("--width", type=float, default=0.125)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--augmentation", choices=("paper", "upright", "none"), default="upright")
@@ -118,7 +119,7 @@ def main() -> None:
     given = _arguments()
     cache = given.cache or given.out / "cases"
     source = SimulatedOptions(patients=given.patients)
-    loop = replace(paper_loop(given.epochs), learning_rate=given.learning_rate, device="cpu", seed=source.seed)
+    loop = replace(paper_loop(given.epochs), patience=given.patience, learning_rate=given.learning_rate, device="cpu", seed=source.seed)
     base = DxaOptions(width=given.width, first="data", augmentation=given.augmentation, batch=8, seed=source.seed, loop=loop)
     if given.rows:
         _print_folds(given, base, source, cache)
