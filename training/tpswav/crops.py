@@ -18,7 +18,7 @@ from training.data.rows import ManifestRow
 from training.data.values import Modality
 from training.errors import TrainingError
 from training.medconv.crops import CropOptions, crop_volume, load_study, segmenter_of, study_files
-from training.pairing.months import add_months
+from training.pairing.months import within_months
 from training.preparing import gathered, kept
 from training.tpswav.census import Census, Excluded, Exclusion, exclusion_of, merged
 from training.tpswav.vertebrae import Vertebra
@@ -142,5 +142,4 @@ def in_time(row: ManifestRow) -> bool:
     """Whether CT and DXA lie within six calendar months. A manifest without one of the dates vouches for it: it was paired before."""
     if row.study_date is None or row.dxa_date is None:
         return True
-    first, second = sorted((row.study_date, row.dxa_date))
-    return second <= add_months(first, MONTHS)
+    return within_months(row.study_date, row.dxa_date, MONTHS)

@@ -24,6 +24,7 @@ from training.plots.roc import RocSeries, plot_roc
 from training.tpswav.cli import PATIENTS, SIMULATED
 from training.tpswav.data import composition
 from training.tpswav.evaluate import COLUMNS, area, at_site, compared, joined, labelled, patient_scores, vertebra_scores
+from training.tpswav.losses import UNKNOWN
 from training.tpswav.options import ExpertOptions, quick, quick_pretraining
 from training.tpswav.pretrain_task import PretrainOptions
 from training.tpswav.simulated import SITES as SIMULATED_SITES
@@ -93,7 +94,7 @@ def run_table(table: Table, runs: Runs, options: BootstrapOptions) -> str:
             continue
         console.print(f"{row.name} ...", highlight=False)
         found[row.name] = joined([_of_repeat(one, seed) for one, seed in zip(runs.results(row.method), runs.campaign.seeds, strict=True)])
-    sites = sorted({site for one in found.values() for site in one.sites})
+    sites = sorted({site for one in found.values() for site, label in zip(one.sites, one.label, strict=True) if label != UNKNOWN})
     told = []
     for site in sites:
         here = {name: labelled(at_site(one, site)) for name, one in found.items() if (at_site(one, site).label >= 0).any()}

@@ -81,16 +81,16 @@ def test_the_schedule_and_weights_are_the_papers() -> None:
 
 
 def test_experts_learn_the_scale_of_each_densitometer(tmp_path: Path) -> None:
-    options = replace(SMALL, loop=replace(LOOP, epochs=8))
-    train, validation = vertebrae(96, makes=MAKES), vertebrae(48, first=200, makes=MAKES)
+    options = replace(SMALL, batch=8, loop=replace(LOOP, epochs=10, learning_rate=1e-2, monitor="bmd_mae", maximise=False))
+    train, validation = vertebrae(48, makes=MAKES), vertebrae(24, first=200, makes=MAKES)
     fitted = fit(ExpertsTask(options, train, validation), options.loop, tmp_path, progress=False)
     rows = fitted.history
-    assert rows[-1]["train_loss"] < 0.7 * rows[0]["train_loss"]
+    assert rows[-1]["train_loss"] < 0.6 * rows[0]["train_loss"]
     assert max(row["val_auc"] for row in rows) > 0.9
     assert {"train_gate_variation", "train_gate_entropy", "val_bmd_mae", "val_position_accuracy", "val_f1"} <= set(rows[-1])
     found = predict(fitted.model, validation, options)
     mean_only = np.abs(found.bmd - found.bmd.mean()).mean()
-    assert np.abs(found.predicted_bmd - found.bmd).mean() < 0.7 * mean_only
+    assert np.abs(found.predicted_bmd - found.bmd).mean() < 0.6 * mean_only  # measured: a third
 
 
 def test_vertebrae_without_a_density_teach_the_position_alone() -> None:
