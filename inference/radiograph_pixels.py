@@ -120,7 +120,7 @@ def _monochrome(stored: NDArray[Any], dataset: Dataset, kind: str) -> Radiograph
     known = ~_padding(stored, dataset)
     if not known.any():
         known = np.ones(stored.shape, dtype=np.bool_)
-    values = _modality(stored, dataset)
+    values = modality_values(stored, dataset)
     shown, said = _shown(values, known, dataset)
     if kind == "MONOCHROME1":
         shown = 1.0 - shown
@@ -144,7 +144,7 @@ def _padding(stored: NDArray[Any], dataset: Dataset) -> Mask:
     return np.asarray((stored >= low) & (stored <= high), dtype=np.bool_)
 
 
-def _modality(stored: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+def modality_values(stored: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
     """Values after the Modality LUT Sequence, else after Rescale Slope and Intercept; a slope of zero is no slope."""
     if value_of(dataset, "ModalityLUTSequence"):
         return apply_modality_lut(stored, dataset)
@@ -176,12 +176,16 @@ def _transforms(values: NDArray[Any], dataset: Dataset) -> Iterator[_Voi]:
         depth = float(2 ** int(item.LUTDescriptor[2]) - 1)
         whole = np.asarray(np.rint(values)).astype(np.int64)
         yield f"VOI LUT {index + 1}", lambda whole=whole, index=index, depth=depth: apply_voi(whole, dataset, index=index) / depth  # type: ignore[misc]
+    for centre, width, function in windows(dataset):
+        said = f"window {centre:g}/{width:g}" + ("" if function == "LINEAR" else f" {function.lower()}")
+        yield said, lambda centre=centre, width=width, function=function: windowed(values, centre, width, function)  # type: ignore[misc]
+
+
+def windows(dataset: Dataset) -> list[tuple[float, float, str]]:
+    """Window Center, Window Width and VOI LUT Function of each window of a header that is a window."""
     function = text_of(dataset, "VOILUTFunction").upper() or "LINEAR"
-    pairs = list(zip(_numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth"), strict=False))
-    for centre, width in pairs:
-        if width > 0 and (width > 1 or function != "LINEAR"):
-            said = f"window {centre:g}/{width:g}" + ("" if function == "LINEAR" else f" {function.lower()}")
-            yield said, lambda centre=centre, width=width: windowed(values, centre, width, function)  # type: ignore[misc]
+    pairs = zip(_numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth"), strict=False)
+    return [(centre, width, function) for centre, width in pairs if width > 0 and (width > 1 or function != "LINEAR")]
 
 
 def windowed(values: NDArray[Any], centre: float, width: float, function: str = "LINEAR") -> FloatArray:

@@ -28,9 +28,9 @@ _SR_PREFIX = "1.2.840.10008.5.1.4.1.1.88."
 _PRESENTATION_PREFIX = "1.2.840.10008.5.1.4.1.1.11."
 _G_CM2 = frozenset({"g/cm2", "g/cm^2", "g/cm**2", "g.cm-2"})
 _BMD = re.compile(r"\b(a?BMD|bone (mineral )?density)\b", re.IGNORECASE)
-_T_SCORE = re.compile(r"\bT\s?-?\s?score\b", re.IGNORECASE)
+_T_SCORE = re.compile(r"\bT[\s-]{0,3}score\b", re.IGNORECASE)
 _ELSEWHERE = re.compile(
-    r"\b(hip|femur|femoral|neck|trochanter|ward|forearm|radius|wrist|total body|whole body|lateral|Z\s?-?\s?score)\b", re.IGNORECASE
+    r"\b(hip|femur|femoral|neck|trochanter|ward|forearm|radius|wrist|total body|whole body|lateral|Z[\s-]{0,3}score)\b", re.IGNORECASE
 )
 _REGION = re.compile(r"\bL([1-4])\s*(?:-|to|–)\s*L?([1-4])\b", re.IGNORECASE)
 _LEVEL = re.compile(r"\bL([1-4])\b|\b(first|second|third|fourth) lumbar\b", re.IGNORECASE)

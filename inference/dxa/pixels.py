@@ -10,8 +10,8 @@ from pydicom import Dataset
 
 from inference.errors import ReasonCode, Refusal
 from inference.pixels import read_with_pixels, stored_pixels
-from inference.radiograph_pixels import COLOUR_DIFFERENCE, KEYWORDS, GreyArray, Mask, colour_grey
-from inference.tolerant import READ_ERRORS, integer_of, number_of, text_of, tolerant
+from inference.radiograph_pixels import COLOUR_DIFFERENCE, KEYWORDS, GreyArray, Mask, colour_grey, modality_values, windowed, windows
+from inference.tolerant import READ_ERRORS, integer_of, text_of, tolerant
 
 __all__ = ["COLOUR_DIFFERENCE", "KEYWORDS", "DxaPixels", "GreyArray", "Mask", "grey_of", "read_pixels"]
 
@@ -87,25 +87,12 @@ def grey_of(dataset: Dataset, name: str) -> DxaPixels:
 
 
 def _monochrome(stored: NDArray[Any], dataset: Dataset) -> tuple[GreyArray, bool]:
-    """Grey values, and whether they are relative to their own range."""
+    """Grey values, and whether they are relative to their own range. The first window counts; eight bits without a slope need none."""
     bits = integer_of(dataset, "BitsStored") or 8 * stored.dtype.itemsize
-    values = stored.astype(np.float64)
-    slope, intercept = number_of(dataset, "RescaleSlope"), number_of(dataset, "RescaleIntercept")
-    if slope:
-        values = values * slope + (intercept or 0.0)
-    if bits <= 8 and not slope:
-        return np.asarray(np.clip(values / (2**bits - 1), 0, 1), dtype=np.float32), False
-    centre, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
-    if centre is not None and width is not None and width > 1:
-        return np.asarray(np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1), dtype=np.float32), False
+    values = modality_values(stored, dataset)
+    if bits <= 8 and values is stored:
+        return np.asarray(np.clip(stored / (2**bits - 1), 0, 1), dtype=np.float32), False
+    for window in windows(dataset)[:1]:
+        return np.asarray(windowed(values, *window), dtype=np.float32), False
     low, high = float(values.min()), float(values.max())
     return np.asarray((values - low) / max(high - low, 1e-9), dtype=np.float32), True
-
-
-def _first(dataset: Dataset, keyword: str) -> float | None:
-    """The first of several windows."""
-    text = text_of(dataset, keyword).split("\\")[0]
-    try:
-        return float(text)
-    except ValueError:
-        return None
