@@ -306,11 +306,11 @@ def print_readers(console: Console, slices: int, alone: dict[str, dict[str, floa
     load = os.getloadavg()[0]
     table = Table(
         "reader",
-        "segmentation s",
-        "peak MB",
-        "disk to results s",
-        "whole process s",
-        "peak MB of it all",
+        "reader\nalone, s",
+        "peak\nMB",
+        "disk to\nresults, s",
+        "whole\nprocess, s",
+        "its peak\nMB",
         title=f"512 x 512 x {slices}, each reader in a process of its own ({os.cpu_count()} cores, load {load:.1f})",
     )
     for reader, cost in costs.items():
