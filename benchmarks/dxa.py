@@ -92,10 +92,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dxa", description="The 21-layer CNN and its baselines on simulated DXA.")
     parser.add_argument("--out", type=Path, default=Path("dxa-benchmark"))
     parser.add_argument("--cache", type=Path, help="folder of painted patients (OUT/cases)")
-    parser.add_argument("--patients", type=int, default=96)
+    parser.add_argument("--patients", type=int, default=80)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--patience", type=int, default=30, help="epochs without a better validation loss; a narrow network begins slowly")
     parser.add_argument("--width", type=float, default=0.125)
+    parser.add_argument("--batch", type=int, default=4, help="small: few images must give many steps")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--augmentation", choices=("paper", "upright", "none"), default="upright")
     parser.add_argument("--rows", nargs="*", default=list(NETWORKS), choices=NETWORKS)
@@ -120,7 +121,7 @@ def main() -> None:
     cache = given.cache or given.out / "cases"
     source = SimulatedOptions(patients=given.patients)
     loop = replace(paper_loop(given.epochs), patience=given.patience, learning_rate=given.learning_rate, device="cpu", seed=source.seed)
-    base = DxaOptions(width=given.width, first="data", augmentation=given.augmentation, batch=8, seed=source.seed, loop=loop)
+    base = DxaOptions(width=given.width, first="data", augmentation=given.augmentation, batch=given.batch, seed=source.seed, loop=loop)
     if given.rows:
         _print_folds(given, base, source, cache)
     if given.makers:
@@ -135,7 +136,7 @@ def _print_folds(given: argparse.Namespace, base: DxaOptions, source: SimulatedO
     print(f"{rows.dealt.description}. {cohort(rows.dealt)}.\n")
     weights = ", ".join(given.weights) or "RANDOM weights (no published file given: no transfer learning)"
     print(
-        f"The CNN at width {given.width:g}, at most {given.epochs} epochs at {given.learning_rate:g}, batches of 8; baselines frozen but "
+        f"The CNN at width {given.width:g}, at most {given.epochs} epochs at {given.learning_rate:g}, batches of {given.batch}; baselines frozen but "
         f"for the last layer, without augmented copies, on {weights}.\n"
     )
     print("## Five folds, each validates once\n")

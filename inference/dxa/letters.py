@@ -14,6 +14,7 @@ from scipy import ndimage
 from inference.dxa.pixels import GreyArray, Mask
 
 Floats = NDArray[np.float32]
+Counts = NDArray[np.int32]
 
 _BLOCK = 12
 """Pixels of the squares in which noise is measured."""
@@ -43,7 +44,8 @@ _ONE_VALUE, _FEW = 7.0, 2.0
 """A grey that so many times as many pixels hold as the greys beside it let expect, and some pixels more, is ink."""
 _EXTREMES, _NEAR_EXTREME = (0.5, 99.5), 5
 """Percentiles of the scan's greys: beyond them, and within so many greys of them, a scan may be clipped."""
-_BESIDE = np.array([1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1], dtype=np.float32) / np.float32(8)
+_AWAY = 5
+"""Greys up to so far from one tell how many pixels are expected to hold it."""
 _GROWN = 3
 """Pixels by which what is found is grown: the pale edges of letters."""
 
@@ -153,30 +155,34 @@ def of_one_value(grey: GreyArray, read: Mask) -> Mask:
     return marked
 
 
-def _tiles(values: NDArray[np.int16], counted: Mask) -> Floats:
-    """How many pixels of each tile hold each grey: float32 (tile rows, tile columns, greys)."""
+def _tiles(values: NDArray[np.int16], counted: Mask) -> Counts:
+    """How many pixels of each tile hold each grey: int32 (tile rows, tile columns, greys)."""
     down, right = (-(-size // _TILE) for size in values.shape)
     row, column = np.nonzero(counted)
     place = ((row // _TILE) * right + column // _TILE) * _LEVELS + values[counted]
-    return np.bincount(place, minlength=down * right * _LEVELS).reshape(down, right, _LEVELS).astype(np.float32)
+    return np.bincount(place, minlength=down * right * _LEVELS).reshape(down, right, _LEVELS).astype(np.int32)
 
 
-def _windowed(tiles: Floats, window: tuple[int, int]) -> Floats:
+def _windowed(tiles: Counts, window: tuple[int, int]) -> Counts:
     """Sums over windows of tiles, by the window's first tile."""
     down, right = window
-    total = np.pad(tiles, ((1, 0), (1, 0), (0, 0))).cumsum(axis=0).cumsum(axis=1)
-    return np.asarray(total[down:, right:] - total[:-down, right:] - total[down:, :-right] + total[:-down, :-right], dtype=np.float32)
+    total = np.pad(tiles, ((1, 0), (1, 0), (0, 0))).cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+    return np.asarray(total[down:, right:] - total[:-down, right:] - total[down:, :-right] + total[:-down, :-right], dtype=np.int32)
 
 
-def _spikes(count: Floats, ground: Floats, window: tuple[int, int]) -> Mask:
-    """Of each tile, the greys that stand out in a window with it: (tile rows, tile columns, greys)."""
-    neighbours = np.pad(ground, ((0, 0), (0, 0), (1, 1)))
-    beside = ndimage.convolve1d(ground, _BESIDE, axis=-1, mode="constant")
-    expected = np.maximum(beside, np.maximum(neighbours[..., :-2], neighbours[..., 2:]))
+def _spikes(count: Counts, ground: Counts, window: tuple[int, int]) -> Mask:
+    """Of each tile, the greys that stand out in a window with it: (tile rows, tile columns, greys).
+
+    What is expected is the greater of the two greys beside it and of the mean of those two to five away.
+    """
     down, right = window
     found = np.zeros((count.shape[0] + down - 1, count.shape[1] + right - 1, _LEVELS), dtype=np.bool_)
-    for row, column, grey in np.argwhere(count > _ONE_VALUE * (expected + _FEW)):
-        found[row : row + down, column : column + right, grey] = True
+    row, column, grey = np.nonzero(count > _ONE_VALUE * _FEW)
+    around = np.pad(ground, ((0, 0), (0, 0), (_AWAY, _AWAY)))[row[:, None], column[:, None], grey[:, None] + np.arange(2 * _AWAY + 1)]
+    beside = np.delete(around, (_AWAY - 1, _AWAY, _AWAY + 1), axis=1).mean(axis=1)
+    expected = np.maximum(beside, np.maximum(around[:, _AWAY - 1], around[:, _AWAY + 1]))
+    for i in np.flatnonzero(count[row, column, grey] > _ONE_VALUE * (expected + _FEW)):
+        found[row[i] : row[i] + down, column[i] : column[i] + right, grey[i]] = True
     return found
 
 
