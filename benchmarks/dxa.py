@@ -136,8 +136,8 @@ def _print_folds(given: argparse.Namespace, base: DxaOptions, source: SimulatedO
     print(f"{rows.dealt.description}. {cohort(rows.dealt)}.\n")
     weights = ", ".join(given.weights) or "RANDOM weights (no published file given: no transfer learning)"
     print(
-        f"The CNN at width {given.width:g}, at most {given.epochs} epochs at {given.learning_rate:g}, batches of {given.batch}; baselines frozen but "
-        f"for the last layer, without augmented copies, on {weights}.\n"
+        f"The CNN at width {given.width:g}, at most {given.epochs} epochs at {given.learning_rate:g}, batches of {given.batch}; "
+        f"baselines frozen but for the last layer, without augmented copies, on {weights}.\n"
     )
     print("## Five folds, each validates once\n")
     print("\n".join(table({NAMES[name]: pooled([one.validation for one in results]) for name, results in found.items()}, "network")))
