@@ -95,14 +95,17 @@ class SimulatedOptions:
         return sample_cohort(self.patients, self.seed, self.cohort)
 
     def devices(self, person: CohortPatient) -> tuple[str, ...]:
-        """Which devices scan a patient, the own one first."""
-        others = [device for device, share in self.cohort.devices.items() if share > 0 and device != person.device]
-        return (person.device, *others)[: self.scans]
+        """Whose scans of a patient are taken, the own device's first."""
+        return self.every_device(person)[: self.scans]
+
+    def every_device(self, person: CohortPatient) -> tuple[str, ...]:
+        """All devices that there are, the own one first: a body that is painted is scanned by all."""
+        return (person.device, *(device for device, share in self.cohort.devices.items() if share > 0 and device != person.device))
 
     def plain(self, person: CohortPatient) -> dict[str, Any]:
         """For the key of a patient's cached scans."""
         how = {"quanta": list(self.quanta), "window": list(self.window), "spacings": list(self.paint_spacings_mm)}
-        return {"person": repr((person.patient, self.devices(person))), "simulated": VERSION, **how}
+        return {"person": repr((person.patient, self.every_device(person))), "simulated": VERSION, **how}
 
     def words(self) -> str:
         """The cohort for a person."""
@@ -140,7 +143,7 @@ def prepare_simulated(options: SimulatedOptions, cache: Path, *, jobs: int = 1, 
 def _cases(person: CohortPatient, options: SimulatedOptions, cache: Path) -> tuple[Case | Skipped, ...]:
     """One for each device."""
     name = f"simulated-{person.patient.seed}"
-    told = options.plain(person) | {"crop": CROP_VERSION}
+    told = options.plain(person) | {"crop": CROP_VERSION, "devices": list(options.devices(person))}
     found = kept(cache, (), told, lambda: cropped(scans_of(person, options, cache), options.devices(person)))
     if isinstance(found, str):
         return (Skipped(patient=name, because=found),)
@@ -170,7 +173,7 @@ def scans_of(person: CohortPatient, options: SimulatedOptions, cache: Path) -> A
 
 
 def scanned(person: CohortPatient, options: SimulatedOptions) -> Arrays:
-    """One patient's scans by each device, as read from the DICOM that its maker writes. The same arguments give the same bytes.
+    """One patient's scans by every device, as read from the DICOM that its maker writes. The same arguments give the same bytes.
 
     Returns
     -------
@@ -189,7 +192,7 @@ def scanned(person: CohortPatient, options: SimulatedOptions) -> Arrays:
     low, high = scan_range_mm(build_spine(person.patient), person.patient)
     painted = paint_anatomy(person.patient, spacing_mm=spacing_mm, z_range_mm=(low - _MARGIN_MM, high + _MARGIN_MM))
     out: dict[str, NDArray[Any]] = {}
-    for device in options.devices(person):
+    for device in options.every_device(person):
         quanta = float(np.exp(rng.uniform(*np.log(options.quanta))))
         scan = scan_painted(painted, DxaParameters(device=device, paint_spacing_mm=spacing_mm, quanta_per_mm2=quanta))
         out[f"{device} picture"] = exported(replace(scan, image=_windowed(scan, options.window, rng)))

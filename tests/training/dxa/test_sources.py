@@ -17,7 +17,15 @@ from training.data.rows import ManifestRow
 from training.data.values import Modality
 from training.dxa import simulated
 from training.dxa.cases import LARGE, SMALL
-from training.dxa.simulated import COHORTS_OF_DXA, SimulatedOptions, device_t_score, prepare_simulated
+from training.dxa.simulated import (
+    COHORTS_OF_DXA,
+    SimulatedOptions,
+    device_t_score,
+    exported,
+    pixels_of,
+    prepare_simulated,
+    scans_of,
+)
 from training.dxa.sources import crops_of, picture_pixels, prepare_rows, read_source
 from training.errors import TrainingError
 from training.simulation.xray.dxa_dicom import AP_SPINE, REPORT, DxaOptions, write_dxa
@@ -125,6 +133,11 @@ def test_a_simulated_patient_is_scanned_by_several_devices_and_painted_once(
     monkeypatch.setattr(simulated, "paint_anatomy", never)
     again = prepare_simulated(one_patient, tmp_path, progress=False)
     np.testing.assert_array_equal(again.cases[0].image, case.image)
+    alone = prepare_simulated(replace(one_patient, scans=1), tmp_path, progress=False)
+    assert [one.device for one in alone.cases] == ["MEDIX"]
+    monkeypatch.setattr(simulated, "CROP_VERSION", 0)
+    recropped = prepare_simulated(one_patient, tmp_path, progress=False)
+    np.testing.assert_array_equal(recropped.cases[0].image, case.image)
     with pytest.raises(AssertionError, match="painted again"):
         prepare_simulated(replace(one_patient, window=(0.1, 0.0)), tmp_path, progress=False)
 
@@ -137,8 +150,20 @@ def test_who_is_in_a_cohort() -> None:
     assert any(person.patient.wedge or person.patient.crush for person in people)
     assert options.devices(people[0])[0] == people[0].device
     assert len(set(options.devices(people[0]))) == 3
-    assert replace(options, scans=1).plain(people[0]) != options.plain(people[0])
+    assert replace(options, scans=1).plain(people[0]) == options.plain(people[0])  # who is painted is scanned by all
+    assert replace(options, scans=1).devices(people[0]) == (people[0].device,)
     assert "60 simulated patients of the cohort 'clinic'" in options.words()
     for wrong in ({"patients": 0}, {"quanta": (2.0, 1.0)}, {"scans": 0}, {"paint_spacings_mm": (0.0,)}):
         with pytest.raises(TrainingError):
             replace(options, **wrong)
+
+
+def test_a_kept_picture_is_what_the_node_reads_from_the_file(one_patient: SimulatedOptions, tmp_path: Path) -> None:
+    person = one_patient.people()[0]
+    kept = scans_of(person, one_patient, tmp_path)
+    assert set(kept) == {f"{device} {what}" for device in ("Hologic", "GE Lunar", "MEDIX") for what in ("picture", "boxes", "t_score")}
+    assert kept["MEDIX boxes"].shape == (4, 4)
+    scan = dxa("GE Lunar")
+    picture = exported(scan)
+    read = read_pixels(write_dxa(scan, tmp_path / "study", DxaOptions(report_page=False))[AP_SPINE])
+    np.testing.assert_array_equal(pixels_of(picture).grey, read.grey)
