@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from inference.errors import ReasonCode, WarningCode
 
 if TYPE_CHECKING:
+    from inference.ct.opinions import Opinions
+    from inference.ct.vertebra_readings import VertebraReadings
     from inference.cxr.findings import CxrFindings
     from inference.dxa.findings import DxaFindings
     from inference.volume import Volume
@@ -356,7 +358,8 @@ class Findings:
 
     ``reason`` is set exactly when ``outcome`` is ``refused``. A refused study may still list vertebrae (measured, but no level may
     carry a band). The first of ``models`` made the masks that were measured; a second reader, if there was one, follows and is described by
-    ``second_reader``; then what predicted ``density_class``, which is None where no classifier is configured or there was nothing to read.
+    ``second_reader``; then what predicted ``density_class``, which is None where no classifier is configured or there was nothing to read;
+    then what read every vertebra for ``experts``, which like ``opinions`` is None where no such model is configured.
     """
 
     study_instance_uid: str
@@ -372,6 +375,8 @@ class Findings:
     models: tuple[ModelUsed, ...] = ()
     second_reader: Agreement | None = None
     density_class: DensityClass | None = None
+    experts: "VertebraReadings | None" = None
+    opinions: "Opinions | None" = None
     images: CtImages | None = None
     dxa: "DxaFindings | None" = None
     cxr: "CxrFindings | None" = None

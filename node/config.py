@@ -191,6 +191,16 @@ class CtWorkflow(Section):
     classifier: BundleName | None = Field(
         "medconv", description="Bundle that predicts the density class at L1 beside the measured attenuation. null: none is predicted."
     )
+    experts: BundleName | None = Field(
+        None, description="Bundle that reads density and position of every vertebra beside the measured attenuation. null: none is read."
+    )
+    densitometer: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        None,
+        description="Make on whose scale the experts say density, as their bundle lists it. null: the first of its list, which is named.",
+    )
+    leading: Literal["measurement", "classifier", "experts"] = Field(
+        "measurement", description="Whose opinion leads where several are shown side by side; nobody leads in another's place."
+    )
     roi: Literal["core", "ellipse"] = "core"
     core_erosion_mm: Annotated[float, Field(ge=2, le=10)] = 6.0
     high_sensitivity: BandThreshold = BandThreshold(hu=160, source="Pickhardt 2013, L1, 90 % sensitive for DXA osteoporosis")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inference import __version__
 from inference.bundles import BundleSource
+from inference.ct.opinions import OpinionSource
 from inference.ct.options import CalibrationEntry, CtOptions
 from inference.ct.segmentation import MaskOptions, TotalSegmentatorOptions
 from inference.ct.segmentation.from_labels import MaskKind
@@ -98,6 +99,9 @@ def ct_options(config: Config) -> CtOptions:
         segmenter=ct.segmenter,
         bundles=bundle_source(config),
         classifier=ct.classifier,
+        experts=ct.experts,
+        densitometer=ct.densitometer,
+        leading=OpinionSource(ct.leading),
         masks=_masks(ct.masks),
         totalsegmentator=_totalsegmentator(ct.totalsegmentator),
         roi=RoiKind(ct.roi),

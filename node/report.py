@@ -19,6 +19,7 @@ from inference.findings import (
 )
 from node.report_cxr import cxr_estimates, cxr_report
 from node.report_dxa import dxa_estimates, dxa_report
+from node.report_experts import experts_report, opinions_report
 from node.results.objects import ResultObject
 from node.routing import Decision
 
@@ -46,6 +47,8 @@ def study_report(findings: Findings, decision: Decision, objects: tuple[ResultOb
         "models": [_model(model) for model in findings.models],
         "second_reader": _agreement(findings.second_reader),
         "density_class": _density_class(findings.density_class, "band_agreement" if findings.dxa is None else "device_agreement"),
+        "experts": experts_report(findings.experts),
+        "opinions": opinions_report(findings.opinions),
         "estimates": [*cxr_estimates(findings), *dxa_estimates(findings)],
         "dxa": dxa_report(findings.dxa),
         "cxr": cxr_report(findings.cxr),

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
-from inference.classifier import CLASSES
 from inference.findings import Band
-from inference.who import BoneLabel
+from inference.who import LABELS, BoneLabel
+
+CLASSES = tuple(label.value for label in LABELS)
+"""The WHO's classes, densest first."""
 
 
 class OpinionSource(StrEnum):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from inference.bundles import BundleSource
+from inference.ct.opinions import OpinionSource
 from inference.ct.segmentation.options import MaskOptions, TotalSegmentatorOptions
 from inference.findings import RoiKind, Threshold
 
@@ -48,6 +49,10 @@ class CtOptions:
         no spine, and a classifier that was trained on simulated patients may predict.
     classifier
         The bundle that predicts the density class beside the measured attenuation; None for none.
+    experts, densitometer
+        The bundle that reads every vertebra (None for none), and the make on whose scale it says density (None: the bundle's first).
+    leading
+        Whose opinion leads where several are given.
     roi
         The region that carries the band. Both kinds are always measured.
     core_erosion_mm
@@ -76,6 +81,9 @@ class CtOptions:
     segmenter: str = "both"
     bundles: BundleSource = field(default_factory=BundleSource)
     classifier: str | None = "medconv"
+    experts: str | None = None
+    densitometer: str | None = None
+    leading: OpinionSource = OpinionSource.MEASUREMENT
     masks: MaskOptions | None = None
     totalsegmentator: TotalSegmentatorOptions | None = None
     roi: RoiKind = RoiKind.CORE

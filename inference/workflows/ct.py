@@ -11,6 +11,7 @@ from inference.ct.calibration import calibrated, find_entry, other_voltage_notic
 from inference.ct.contrast import PhaseEstimate, estimate_phase
 from inference.ct.density_class import classify_study
 from inference.ct.measure import Measured, measure_bodies
+from inference.ct.opinions import Opinions, compare_opinions
 from inference.ct.options import CtOptions
 from inference.ct.quality import assess
 from inference.ct.segmentation import get_segmenter
@@ -18,6 +19,8 @@ from inference.ct.segmentation.base import Segmentation, Segmenter
 from inference.ct.segmentation.scale import check_scale
 from inference.ct.series import CandidateSeries, LoadedSeries, SeriesChoice, choose_series, load_series
 from inference.ct.summary import Verdict, summarise
+from inference.ct.vertebra_density import read_vertebrae
+from inference.ct.vertebra_readings import VertebraReadings
 from inference.errors import ReasonCode, Refusal
 from inference.findings import (
     Acquisition,
@@ -202,8 +205,9 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
         images = _images(loaded, segmentation, measured)
     with clock.step("classification"):
         classified = classify_study(loaded.volume, segmentation, vertebrae, verdict, options)
+        read = read_vertebrae(loaded.volume, segmentation, vertebrae, options)
     made = (*loaded.notices, *segmentation.notices, *_once(loaded.notices, acquisition, estimate, options), *notice)
-    warnings = (*made, *verdict.warnings, *_carrier_warnings(vertebrae, verdict), *classified.warnings)
+    warnings = (*made, *verdict.warnings, *_carrier_warnings(vertebrae, verdict), *classified.warnings, *read.warnings)
     return Findings(
         study_instance_uid=uid,
         workflow="ct",
@@ -214,18 +218,29 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
         vertebrae=vertebrae,
         summary=verdict.summary,
         level_because=segmentation.level_because,
-        models=_models(segmentation, classified.density),
+        models=_models(segmentation, classified.density, read.readings),
         second_reader=segmentation.second.agreement if segmentation.second else None,
         density_class=classified.density,
+        experts=read.readings,
+        opinions=_opinions(verdict, classified.density, read.readings, options),
         images=images,
     )
 
 
-def _models(segmentation: Segmentation, density: DensityClass | None) -> tuple[ModelUsed, ...]:
-    """What made the masks, the second reader, and what predicted the density class: those that there were, in this order."""
+def _opinions(verdict: Verdict, density: DensityClass | None, readings: VertebraReadings | None, options: CtOptions) -> Opinions | None:
+    """The opinions side by side; None where no model that reads every vertebra is configured."""
+    if readings is None:
+        return None
+    predicted = density.predicted if density is not None else None
+    return compare_opinions(verdict.summary.band, predicted, readings.osteoporotic_levels, options.leading)
+
+
+def _models(segmentation: Segmentation, density: DensityClass | None, readings: VertebraReadings | None) -> tuple[ModelUsed, ...]:
+    """What made the masks, the second reader, what predicted the class and read each vertebra: those that there were, in this order."""
     second = segmentation.second.agreement.model if segmentation.second else None
     predicted_by = density.model if density else None
-    return tuple(model for model in (segmentation.model, second, predicted_by) if model is not None)
+    read_by = readings.model if readings else None
+    return tuple(model for model in (segmentation.model, second, predicted_by, read_by) if model is not None)
 
 
 def _once(said: Sequence[Notice], acquisition: Acquisition, estimate: PhaseEstimate, options: CtOptions) -> tuple[Notice, ...]:

@@ -44,6 +44,7 @@ from node.results.contours import middle_plane, outlines
 from node.results.cxr import cxr_lines
 from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
+from node.results.experts import experts_lines
 from node.results.image_library import image_library
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines
@@ -240,6 +241,7 @@ def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]
     items += [text_item(codes.COMMENT, line) for line in dxa_lines(findings)]
     items += [text_item(codes.COMMENT, line) for line in cxr_lines(findings)]
     items += [text_item(codes.DENSITY_CLASS, line) for line in density_class_lines(findings)]
+    items += [text_item(codes.COMMENT, line) for line in experts_lines(findings)]
     items += [text_item(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
     items += [text_item(codes.SECOND_READER, line) for line in second_reader_lines(findings)]
     if findings.acquisition is not None:

@@ -22,6 +22,7 @@ from node.results import codes, equipment, wording
 from node.results.cxr import cxr_lines
 from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
+from node.results.experts import experts_lines
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines, second_reader_text
 from node.results.source import Source, evidence_of
@@ -38,7 +39,7 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
     """
     sections = [
         _section(codes.CONCLUSIONS, codes.CONCLUSION, _conclusion(findings)),
-        _section(codes.DENSITY_CLASS, codes.COMMENT, density_class_lines(findings)),
+        _section(codes.DENSITY_CLASS, codes.COMMENT, [*density_class_lines(findings), *experts_lines(findings)]),
         _section(
             codes.FINDINGS,
             codes.FINDING,

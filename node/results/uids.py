@@ -47,6 +47,7 @@ def result_key(findings: Findings, input_sop_instance_uids: Iterable[str], conte
         findings.outcome,
         findings.reason.code if findings.reason else "",
         findings.density_class.because if findings.density_class else "",
+        *([findings.experts.because] if findings.experts else []),
         *_references(findings),
     ]
     return ResultKey(digest=hashlib.sha256("\n".join(parts).encode()).hexdigest())
