@@ -81,8 +81,10 @@ def _beside_device(findings: Findings, density: DensityClass) -> str:
 def simulated_notice(findings: Findings) -> str | None:
     """That a number in these results comes from a model trained on simulated patients; None where none does."""
     measurement = findings.cxr.measurement if findings.cxr is not None else None
-    if measurement is not None and "simulated" in measurement.density_model.trained_on:
-        return f"Bone density: {origin(measurement.density_model)}."
+    if measurement is not None:
+        density, regions = measurement.density_model, measurement.landmark_model
+        simulated = "simulated" in f"{density.trained_on} {regions.trained_on}"
+        return f"Bone density: {origin(density)}; regions: {origin(regions)}." if simulated else None
     density = findings.density_class
     if density is None or density.model is None or "simulated" not in density.model.trained_on:
         return None

@@ -235,7 +235,7 @@ def test_every_object_says_what_the_models_learned_from(study: Study) -> None:
         assert all(line in said for line in cxr_lines(study.findings))
         assert any(line.startswith("L1: estimated bone density 0.72") and line.endswith(f"By a {TRAINED}.") for line in said)
     picture = study.object("picture")
-    assert picture.ImageComments.endswith(f"Bone density: {TRAINED}.")
+    assert picture.ImageComments.endswith(f"Bone density: {TRAINED}; regions: {TRAINED}.")
     assert (picture.BodyPartExamined, "BurnedInAnnotation" in picture) == ("CHEST", False)
 
 
