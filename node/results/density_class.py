@@ -82,9 +82,9 @@ def simulated_notice(findings: Findings) -> str | None:
     """That a number in these results comes from a model trained on simulated patients; None where none does."""
     measurement = findings.cxr.measurement if findings.cxr is not None else None
     if measurement is not None:
-        density, regions = measurement.density_model, measurement.landmark_model
-        simulated = "simulated" in f"{density.trained_on} {regions.trained_on}"
-        return f"Bone density: {origin(density)}; regions: {origin(regions)}." if simulated else None
+        reader, finder = measurement.density_model, measurement.landmark_model
+        simulated = "simulated" in f"{reader.trained_on} {finder.trained_on}"
+        return f"Bone density: {origin(reader)}; regions: {origin(finder)}." if simulated else None
     density = findings.density_class
     if density is None or density.model is None or "simulated" not in density.model.trained_on:
         return None
