@@ -1,5 +1,6 @@
 """Pretraining as tasks of the training loop: TP-SwAV and SwAV share one, which differs in how views are drawn; MAE has its own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -73,7 +74,7 @@ class PretrainOptions:
         return {**told, "pool": self.pool.plain(), "swav": swav}
 
 
-class _PretrainTask:
+class _PretrainTask(ABC):
     """What both tasks share: vertebrae in batches, and the monitors.
 
     Parameters
@@ -114,8 +115,9 @@ class _PretrainTask:
         ]
         return {"views": torch.from_numpy(np.stack(drawn))}
 
+    @abstractmethod
     def _views(self, hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.float32]:
-        raise NotImplementedError
+        """Views (views, Z, Y, X) of a crop."""
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """What :func:`training.tpswav.monitors.monitored` says of vectors of the image itself; nothing without labelled vertebrae."""
