@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from inference.dxa.letters import find_letters
+from inference.dxa.letters import find_letters, metal, noise_of
 from inference.dxa.pixels import DxaPixels, GreyArray, Mask
 
 _UNIFORM_SHARE = 0.004
 """Connected pixels of one extreme value, touching the edge, are border or page from this share of the picture."""
 _WHITE, _BLACK = 0.985, 0.012
-_STROKE_CONTRAST = 0.15
+_STROKE_CONTRAST, _STROKE_NOISE = 0.15, 7.0
+"""Of a stroke over its ground, which is the least grey around: as a share of full scale, and in standard deviations of the noise."""
 _MAX_LETTER_SHARE = 0.09
 """Letters are not taller than this share of the picture."""
 _MIN_LETTERS = 3
@@ -68,10 +69,12 @@ def find_area(pixels: DxaPixels) -> ScanArea:
     if not inside.any():
         inside = np.ones(grey.shape, dtype=np.bool_)
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    noise, hidden = np.where(inside, noise_of(plain, inside), np.float32(0)), metal(plain, inside)
+    lines = find_print(plain, noise, hidden) | find_print(np.float32(1) - plain, noise, hidden)
     return ScanArea(
         box=(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1),
         inside=inside,
-        printed=find_print(plain) | find_print(np.float32(1) - plain) | find_letters(plain, inside),
+        printed=lines | find_letters(plain, inside),
         drawn=pixels.coloured,
         uniform_share=float(uniform.mean()),
     )
@@ -86,14 +89,23 @@ def undrawn(pixels: DxaPixels) -> GreyArray:
     return np.asarray(pixels.grey[tuple(nearest)], dtype=np.float32)
 
 
-def find_print(grey: GreyArray) -> Mask:
+def find_print(grey: GreyArray, noise: GreyArray | float = 0.0, hidden: Mask | None = None) -> Mask:
     """Lines of letters brighter than what they stand on: thin, sharp strokes, two or more of one height close beside each other.
 
     Bone has thin bright lines too (end plates), but a scan is as sharp as its beam: on simulated scans of three devices the edges of its
     brightest lines rise by 0.05 to 0.13 of full scale a pixel, those of letters by 0.5 and more.
+
+    Parameters
+    ----------
+    noise
+        Its standard deviation, of the picture or of each pixel: strokes must stand out from it.
+    hidden
+        Pixels that are no strokes whatever they look like: metal and what lies close to it.
     """
     size = int(np.clip(round(0.016 * max(grey.shape)), 5, 15)) | 1
-    strokes = grey - ndimage.grey_opening(grey, size=(size, size)) > _STROKE_CONTRAST
+    strokes = grey - ndimage.grey_opening(grey, size=(size, size)) > np.maximum(np.float32(_STROKE_CONTRAST), _STROKE_NOISE * noise)
+    if hidden is not None:
+        strokes &= ~hidden
     labels, count = ndimage.label(strokes, structure=np.ones((3, 3), dtype=bool))
     lines = np.zeros(grey.shape, dtype=np.bool_)
     if not count:

@@ -27,13 +27,16 @@ _SHARP = 5.0
 """A second difference beyond this many times its own standard deviation is no noise ..."""
 _LEAST_SHARP = 0.1
 """... and, in a scan without noise, below this share of full scale no print."""
-_SHARP_WINDOW, _SHARP_PIXELS = (11, 25), 8
+_STROKE, _LEAST_STROKE = 3, 60 / 255
+"""Over so many pixels in a row, along a stroke, noise averages out and the edge remains: the same limit in units of what noise is left
+finds pale letters in noisy scans, but no less than this share of full scale, since end plates and pedicles are drawn out as well."""
+_SHARP_WINDOW, _SHARP_PIXELS = (11, 25), 7
 """Rows and columns; a window with at least so many pixels that are sharp across, and so many that are sharp down, is print: an end plate
 is sharp down alone."""
 _LETTER_SHARE = 0.09
 """Letters are not taller than this share of the scan; a plateau of the greatest grey that is taller is metal."""
-_METAL_RING = 5
-"""Pixels about metal in which edges are the metal's."""
+_METAL_RING = 11
+"""Pixels across of the square by which metal is grown: edges in it are the metal's."""
 _TILE = 6
 _WINDOWS = ((2, 4), (3, 6))
 """Rows and columns of tiles in which grey values are counted."""
@@ -86,8 +89,12 @@ def sharp_both_ways(grey: GreyArray, noise: Floats, read: Mask) -> Mask:
     read
         Where edges count, bool (rows, columns).
     """
-    limit = np.maximum(np.float32(_SHARP * np.sqrt(6.0)) * noise, np.float32(_LEAST_SHARP))
-    sharp = [(second > limit) & read for second in _second_differences(grey)]
+    single = np.maximum(np.float32(_SHARP * np.sqrt(6.0)) * noise, np.float32(_LEAST_SHARP))
+    strokes = np.maximum(np.float32(_SHARP * np.sqrt(2.0)) * noise, np.float32(_LEAST_STROKE))
+    sharp = []
+    for second, along in zip(_second_differences(grey), (1, 0), strict=True):
+        stroke = np.abs(ndimage.uniform_filter1d(second, _STROKE, axis=along))
+        sharp.append(((np.abs(second) > single) | (stroke > strokes)) & read)
     window = float(np.prod(_SHARP_WINDOW))
     counts = [ndimage.uniform_filter(one.astype(np.float32), _SHARP_WINDOW, mode="constant") * window for one in sharp]
     crowded = np.minimum(*counts) > _SHARP_PIXELS - 0.5
@@ -101,7 +108,7 @@ def noise_of(grey: GreyArray, inside: Mask) -> Floats:
     """
     low, high = float(grey[inside].min()), float(grey[inside].max())
     clipped = (grey <= low + _CLIPPED) | (grey >= high - _CLIPPED)
-    across = _second_differences(grey)[1].astype(np.float64)
+    across = np.abs(_second_differences(grey)[1]).astype(np.float64)
     across[~inside | ndimage.binary_dilation(clipped, np.ones((1, 3)))] = np.nan
     across[:, [0, -1]] = np.nan
     shape = tuple(-(-size // _BLOCK) for size in grey.shape)
@@ -120,9 +127,9 @@ def noise_of(grey: GreyArray, inside: Mask) -> Floats:
 
 
 def metal(grey: GreyArray, inside: Mask) -> Mask:
-    """Screws, rods, clips and what lies close to them: plateaus of the greatest grey, taller than any letter."""
+    """Screws, rods, clips and what lies close to them: plateaus of the greatest grey, taller than letters; thin gaps do not part them."""
     high = float(grey[inside].max())
-    labels, count = ndimage.label((grey >= high - _CLIPPED) & inside)
+    labels, count = ndimage.label(ndimage.binary_dilation((grey >= high - _CLIPPED) & inside, iterations=2))
     tall = [
         index + 1
         for index, place in enumerate(ndimage.find_objects(labels))
@@ -130,7 +137,7 @@ def metal(grey: GreyArray, inside: Mask) -> Mask:
     ]
     if not count or not tall:
         return np.zeros(grey.shape, dtype=np.bool_)
-    return np.asarray(ndimage.binary_dilation(np.isin(labels, tall), iterations=_METAL_RING), dtype=np.bool_)
+    return np.asarray(ndimage.binary_dilation(np.isin(labels, tall), np.ones((_METAL_RING, _METAL_RING))), dtype=np.bool_)
 
 
 def of_one_value(grey: GreyArray, read: Mask) -> Mask:
@@ -199,10 +206,10 @@ def _plateau(values: NDArray[np.int16]) -> Mask:
 
 
 def _second_differences(grey: GreyArray) -> tuple[Floats, Floats]:
-    """Down and across, without sign; 0 at the edges."""
+    """Down and across; 0 at the edges."""
     down, across = np.zeros(grey.shape, dtype=np.float32), np.zeros(grey.shape, dtype=np.float32)
-    down[1:-1] = np.abs(2 * grey[1:-1] - grey[:-2] - grey[2:])
-    across[:, 1:-1] = np.abs(2 * grey[:, 1:-1] - grey[:, :-2] - grey[:, 2:])
+    down[1:-1] = 2 * grey[1:-1] - grey[:-2] - grey[2:]
+    across[:, 1:-1] = 2 * grey[:, 1:-1] - grey[:, :-2] - grey[:, 2:]
     return down, across
 
 
