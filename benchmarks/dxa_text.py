@@ -4,9 +4,9 @@ usage: python -m benchmarks.dxa_text [--patients 100] [--seed 7300] [--scans DIR
 
 Simulated patients as for training (three makers, two sharpnesses of the painted body, quanta over a factor of eight, screws, cement,
 scoliosis), each exported as DICOM by its own maker and by the others. The limits of :mod:`inference.dxa.letters` were set on patients of
-seeds 50 and 7100; this seed gives others. False: a plain export is refused as ``BURNED_IN_TEXT``. Missed: an export with a text across one of L1 to
-L4 is not. Print, fonts and sizes are drawn for each export; the last rows are of pictures
-that were enlarged by half, or packed as JPEG.
+seeds 50 and 7100; this seed gives others. False: a plain export is refused as ``BURNED_IN_TEXT``. Missed: an export with a text across
+one of L1 to L4 is not. Texts, fonts, sizes and places are drawn for each export. The last rows are of pictures that were enlarged by half,
+or packed as JPEG.
 """
 
 import argparse
