@@ -1,7 +1,7 @@
 """The vertebrae of a run, dealt into training, validation and test part by patient; external sites are tested alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -125,23 +125,23 @@ def load_parts(options: DataOptions, crop: CropOptions, out: Path, *, progress: 
 
 
 def patients_of(vertebrae: Sequence[Vertebra], listed: Manifest | None = None) -> Manifest:
-    """One row a patient, with the site and the class of the worst vertebra.
+    """The patients who have a vertebra, each with the site and the class of the worst one, as rows that can be dealt out.
 
     Parameters
     ----------
     listed
-        The manifest of the studies, whose rows say what else may tell one patient from another; None for simulated patients.
+        The manifest of the studies, whose rows also say who may be one patient under two names; None for simulated patients.
     """
-    known = {row.patient_id: row for row in listed.used} if listed is not None else {}
-    rows = []
-    for patient in dict.fromkeys(one.patient for one in vertebrae):
-        own = [one for one in vertebrae if one.patient == patient]
-        scores = [one.t_score for one in own if np.isfinite(one.t_score)]
-        label = who_label(min(scores)) if scores else None
-        row = known.get(patient)
-        split = row.split if row is not None else None
-        rows.append(ManifestRow(patient_id=patient, modality=Modality.CT, label=label, site=own[0].site, split=split))
-    return manifest_of(rows)
+    own: dict[str, list[Vertebra]] = {}
+    for one in vertebrae:
+        own.setdefault(one.patient, []).append(one)
+    scores = {patient: [one.t_score for one in members if np.isfinite(one.t_score)] for patient, members in own.items()}
+    labels = {patient: who_label(min(found)) if found else None for patient, found in scores.items()}
+    if listed is None:
+        rows = [ManifestRow(patient_id=name, modality=Modality.CT, label=labels[name], site=own[name][0].site) for name in own]
+        return manifest_of(rows)
+    known = [row for row in listed.used if row.patient_id in own]
+    return manifest_of([replace(row, label=labels[row.patient_id], site=own[row.patient_id][0].site) for row in known], listed.folder)
 
 
 def describe(source: SimulatedOptions) -> str:

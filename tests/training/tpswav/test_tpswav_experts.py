@@ -12,6 +12,9 @@ from inference.ct.level_check import level_shift
 from inference.ct.vertebra_experts import VertebraExperts
 from tests.training.tpswav.made import POOL, vertebrae
 from training import cli as training_cli
+from training.data.labels import BoneLabel, who_label
+from training.data.rows import ManifestRow, manifest_of
+from training.data.values import Modality
 from training.errors import TrainingError
 from training.loop import LoopOptions, fit
 from training.loop.options import learning_rate
@@ -20,7 +23,7 @@ from training.tpswav import cli
 from training.tpswav import data as data_module
 from training.tpswav.census import Census, Excluded, Exclusion
 from training.tpswav.crops import SMALL_BOX
-from training.tpswav.data import DataOptions, composition, load_parts
+from training.tpswav.data import DataOptions, composition, load_parts, patients_of
 from training.tpswav.evaluate import compared, flipped_levels_caught, on_own_scale, patient_scores, report, vertebra_scores
 from training.tpswav.networks import SwavOptions
 from training.tpswav.options import ExpertOptions, paper_loop, quick
@@ -186,6 +189,23 @@ def test_parts_and_table_1(tmp_path: Path) -> None:
         with_known_devices(replace(SMALL, devices=("MEDIX",)), parts.train)
 
 
+def test_rows_of_a_manifest_keep_what_tells_patients_apart() -> None:
+    two = vertebrae(8, first=0)  # patients made-0 and made-1
+    rows = [
+        ManifestRow(patient_id="made-0", modality=Modality.CT, study_uid="1.2", label=BoneLabel.NORMAL),
+        ManifestRow(patient_id="made-0", modality=Modality.CT, study_uid="1.3"),
+        ManifestRow(patient_id="made-1", modality=Modality.CT, study_uid="1.4", split="test"),
+        ManifestRow(patient_id="nobody", modality=Modality.CT, study_uid="1.5"),
+    ]
+    found = patients_of(two, manifest_of(rows)).used
+    assert [row.study_uid for row in found] == ["1.2", "1.3", "1.4"]
+    assert found[2].split == "test"
+    assert {row.site for row in found} == {"Hologic"}
+    worst = min(one.t_score for one in two if one.patient == "made-0")
+    assert found[0].label is found[1].label is who_label(worst)
+    assert [row.patient_id for row in patients_of(two).used] == ["made-0", "made-1"]
+
+
 @pytest.mark.usefixtures("made")
 def test_a_run_is_judged_reported_and_published(tmp_path: Path) -> None:
     run = ExpertRun(out=tmp_path, options=SMALL, data=DataOptions(source=SimulatedOptions(), seed=3), progress=False)
@@ -253,3 +273,21 @@ def test_pretraining_by_command_ends_with_weights(
     monkeypatch.setattr(cli, "crop_of", lambda *_, **__: BOX)
     assert command("evaluate", "tpswav-pretrain", *again.split()) == 0
     assert "probe_auc" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("made")
+def test_training_and_evaluation_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = "--backbone resnet18 --width 0.0625 --no-progress"
+    out = tmp_path / "run"
+    assert command("train", "tpswav", "--out", str(out), *f"{size} --epochs 1 --device cpu".split()) == 0
+    told = capsys.readouterr()
+    assert Path(told.out.strip()) == out / "bundle"
+    assert "site Hologic (Hologic)" in told.err
+    assert "vertebra f1" in told.err
+    assert load_bundle(out / "bundle").metadata.osteon.training.command.startswith("osteon")
+    assert command("evaluate", "tpswav", "--run", str(out), *size.split(), "--out", str(tmp_path / "pictures")) == 0
+    assert "vertebrae, site MEDIX" in capsys.readouterr().out
+    assert (tmp_path / "pictures" / "bmd.png").exists()
+    assert command("evaluate", "tpswav", "--run", str(out), "--backbone", "resnet34", "--width", "0.0625", "--no-progress") == 2
+    assert "another network" in capsys.readouterr().err
+    assert command("train", "tpswav", "--out", str(out), *size.split()) == 2  # bundles are never overwritten
