@@ -2,9 +2,9 @@
 
 usage: python -m benchmarks.dxa [--out DIR] [--cache DIR] [--patients N] [--epochs N] [--patience N] [--width F] [...]
 
-Three simulated densitometers, scoliosis, fractures, implants, noise. First each patient's scan by the own device: five folds and a test
-part of 30 %, as in Table 5. Then scans of every patient by all three: one maker tests, the others teach, patients apart. Prints Markdown;
-what is trained is kept in DIR.
+Three simulated densitometers scan every patient: scoliosis, fractures, implants, noise. First five folds and a test part of 30 % of the
+patients, as in Table 5. Then one maker tests and the two others teach, patients apart. Prints Markdown; what is trained is kept in DIR,
+and the same command goes on from there.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from training.campaign import weights_of
 from training.dxa.crossval import CrossValidation, FoldResult
-from training.dxa.data import DataOptions, Dealt, load, without_device
+from training.dxa.data import DataOptions, Dealt, without_device
 from training.dxa.evaluate import COLUMNS, Predictions, pooled, scores
 from training.dxa.options import BASELINES, NETWORKS, DxaOptions, paper_loop
 from training.dxa.simulated import SimulatedOptions
@@ -92,11 +92,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dxa", description="The 21-layer CNN and its baselines on simulated DXA.")
     parser.add_argument("--out", type=Path, default=Path("dxa-benchmark"))
     parser.add_argument("--cache", type=Path, help="folder of painted patients (OUT/cases)")
-    parser.add_argument("--patients", type=int, default=80)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--patients", type=int, default=60)
+    parser.add_argument("--scans", type=int, default=len(DEVICES), help="devices that scan each patient")
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--patience", type=int, default=30, help="epochs without a better validation loss; a narrow network begins slowly")
     parser.add_argument("--width", type=float, default=0.125)
-    parser.add_argument("--batch", type=int, default=4, help="small: few images must give many steps")
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--augmentation", choices=("paper", "upright", "none"), default="upright")
     parser.add_argument("--rows", nargs="*", default=list(NETWORKS), choices=NETWORKS)
@@ -106,34 +107,23 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def folds(
-    given: argparse.Namespace, base: DxaOptions, source: SimulatedOptions, cache: Path
-) -> tuple[Rows, Mapping[str, Sequence[FoldResult]]]:
-    """Every network, five folds each."""
-    data = DataOptions(source=replace(source, scans=1), seed=source.seed, cache=cache, jobs=given.jobs)
-    rows = Rows(Campaign(data=data, base=base, weights=weights_of(given.weights, BASELINES), out=given.out, progress=False))
-    return rows, {name: rows.results(name, lambda: None)[0] for name in given.rows}
-
-
 def main() -> None:
     """Print the benchmark."""
     given = _arguments()
-    cache = given.cache or given.out / "cases"
-    source = SimulatedOptions(patients=given.patients)
+    source = SimulatedOptions(patients=given.patients, scans=given.scans)
     loop = replace(paper_loop(given.epochs), patience=given.patience, learning_rate=given.learning_rate, device="cpu", seed=source.seed)
     base = DxaOptions(width=given.width, first="data", augmentation=given.augmentation, batch=given.batch, seed=source.seed, loop=loop)
-    if given.rows:
-        _print_folds(given, base, source, cache)
-    if given.makers:
-        (given.out / "makers").mkdir(parents=True, exist_ok=True)
-        every = load(DataOptions(source=source, seed=source.seed, cache=cache, jobs=given.jobs), given.out / "makers", progress=False)
-        print(f"\n## A maker that was never seen (21-layer CNN, at most {given.epochs} epochs)\n\n{cohort(every)}.\n")
-        print("\n".join(table(across_makers(every, base, given.out / "makers", given.makers), "tested on")))
-
-
-def _print_folds(given: argparse.Namespace, base: DxaOptions, source: SimulatedOptions, cache: Path) -> None:
-    rows, found = folds(given, base, source, cache)
+    data = DataOptions(source=source, seed=source.seed, cache=given.cache or given.out / "cases", jobs=given.jobs)
+    rows = Rows(Campaign(data=data, base=base, weights=weights_of(given.weights, BASELINES), out=given.out, progress=False))
     print(f"{rows.dealt.description}. {cohort(rows.dealt)}.\n")
+    if given.rows:
+        _print_folds(given, {name: rows.results(name, lambda: None)[0] for name in given.rows})
+    if given.makers:
+        print(f"\n## A maker that was never seen (21-layer CNN, at most {given.epochs} epochs)\n")
+        print("\n".join(table(across_makers(rows.dealt, base, given.out, given.makers), "tested on")))
+
+
+def _print_folds(given: argparse.Namespace, found: Mapping[str, Sequence[FoldResult]]) -> None:
     weights = ", ".join(given.weights) or "RANDOM weights (no published file given: no transfer learning)"
     print(
         f"The CNN at width {given.width:g}, at most {given.epochs} epochs at {given.learning_rate:g}, batches of {given.batch}; "
