@@ -65,6 +65,18 @@ def test_one_letter_is_no_line() -> None:
     assert not find_print(grey).any()
 
 
+def test_strokes_stand_out_from_the_noise_and_are_no_metal() -> None:
+    noise = np.random.default_rng(3).normal(0.5, 0.06, (300, 220)).astype(np.float32)
+    assert find_print(noise).any()
+    assert not find_print(noise, 0.06).any()
+    quiet = np.random.default_rng(3).normal(75, 5, (300, 220)).astype(np.uint8)
+    lettered = pixels(printed(quiet, "T -3.1", (40, 100), 16, 255)).grey
+    assert find_print(lettered, 0.02)[103:115, 42:75].mean() > 0.6
+    hidden = np.zeros(lettered.shape, dtype=np.bool_)
+    hidden[95:120] = True
+    assert not find_print(lettered, 0.02, hidden).any()
+
+
 def test_a_picture_of_one_grey_value_is_all_scan() -> None:
     flat = DxaPixels(grey=np.full((80, 60), 0.4, dtype=np.float32), coloured=np.zeros((80, 60), dtype=np.bool_), said="")
     area = find_area(flat)

@@ -81,6 +81,25 @@ def test_a_rod_is_metal_and_a_white_letter_is_not() -> None:
     assert not found[:, :75].any()
 
 
+def test_a_short_screw_beside_a_rod_is_metal_too() -> None:
+    screw = noisy(5.0)
+    screw[60:160, 80:88] = 255
+    screw[90:100, 90:104] = 255  # two pixels apart
+    assert metal(pixels(screw).grey, ALL)[90:100, 90:104].all()
+    alone = noisy(5.0)
+    alone[90:100, 90:104] = 255
+    assert not metal(pixels(alone).grey, ALL).any()
+
+
+def test_pale_letters_in_much_noise_are_found_along_their_strokes() -> None:
+    plain = noisy(12.0)
+    marked = printed(plain, "OSTEOPOROSIS", (10, 100), 16, 30)
+    grey = pixels(marked).grey
+    found = sharp_both_ways(grey, noise_of(grey, ALL), ALL)
+    assert found[100:116, 15:130].mean() > 0.1
+    assert not sharp_both_ways(pixels(plain).grey, noise_of(pixels(plain).grey, ALL), ALL).any()
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("ink", [0, 200, 255])
 def test_letters_on_a_vertebra_are_found_and_a_plain_scan_has_none(device: str, ink: int) -> None:
