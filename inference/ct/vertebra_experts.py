@@ -82,6 +82,9 @@ class VertebraExperts(nn.Module):
         Of :data:`inference.ct.vertebra_encoder.ENCODERS`.
     experts, devices
         The paper has three of each.
+    encoder
+        In the place of the backbone: a module from (B, channels, Z, Y, X) to (B, features) with ``features`` as an attribute. A bundle
+        cannot give one.
 
     Raises
     ------
@@ -99,13 +102,14 @@ class VertebraExperts(nn.Module):
         width: float = 1.0,
         experts: int = 3,
         devices: int = 3,
+        encoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if spatial_dims != 3 or out_channels != len(OUTPUTS):
             raise PermanentError(f"the experts read volumes and say {len(OUTPUTS)} numbers, not {out_channels} of {spatial_dims} axes")
         if experts < 1 or devices < 1:
             raise PermanentError("there is at least one expert and one densitometer")
-        self.encoder = build_encoder(backbone, in_channels=in_channels, width=width)
+        self.encoder = build_encoder(backbone, in_channels=in_channels, width=width) if encoder is None else encoder
         self.mixture = DeviceExperts(int(self.encoder.features), len(OUTPUTS), experts=experts, devices=devices)  # type: ignore[arg-type]
         self.bmd_mean: Tensor
         self.bmd_sd: Tensor

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inference.ct.vertebra_experts import POSITIVE, DeviceExperts, Reading, VertebraExperts
+from inference.ct.vertebra_experts import POSITIVE, Reading, VertebraExperts
 from inference.windows import window
 from training.errors import TrainingError
 from training.loop import Batch, Batches
@@ -18,20 +18,10 @@ from training.metrics.arrays import Floats, Ints
 from training.metrics.classification import binary_metrics
 from training.metrics.ranking import auc
 from training.tpswav.losses import UNKNOWN, load_balance, unified_loss
-from training.tpswav.networks import VIT, load_encoder, make_encoder
+from training.tpswav.networks import load_encoder, make_encoder
 from training.tpswav.options import ExpertOptions
 from training.tpswav.pool import crop_shape
 from training.tpswav.vertebrae import Vertebra, fingerprint, labelled, shuffled_parts
-
-
-class VitExperts(VertebraExperts):
-    """The experts behind a ViT, the baseline that the node does not run."""
-
-    def __init__(self, encoder: nn.Module, *, experts: int, devices: int) -> None:
-        super().__init__(backbone="resnet18", width=1 / 64, experts=experts, devices=devices)
-        self.encoder = encoder
-        features = int(encoder.features)  # type: ignore[arg-type]
-        self.mixture = DeviceExperts(features, self.mixture.experts[0].out_features, experts=experts, devices=devices)  # type: ignore[arg-type]
 
 
 class ExpertsTask:
@@ -77,12 +67,8 @@ class ExpertsTask:
             The file holds another encoder.
         """
         options = self.options
-        count = {"experts": options.experts, "devices": len(options.devices)}
-        model: VertebraExperts
-        if options.backbone == VIT:
-            model = VitExperts(make_encoder(VIT, width=options.width, size=self.size), **count)
-        else:
-            model = VertebraExperts(backbone=options.backbone, width=options.width, **count)
+        encoder = make_encoder(options.backbone, width=options.width, size=self.size)
+        model = VertebraExperts(encoder=encoder, experts=options.experts, devices=len(options.devices))
         if options.weights is not None:
             load_encoder(model.encoder, options.weights)
         model.bmd_mean.fill_(self.bmd_mean)

@@ -291,3 +291,12 @@ def test_training_and_evaluation_by_command(tmp_path: Path, capsys: pytest.Captu
     assert command("evaluate", "tpswav", "--run", str(out), "--backbone", "resnet34", "--width", "0.0625", "--no-progress") == 2
     assert "another network" in capsys.readouterr().err
     assert command("train", "tpswav", "--out", str(out), *size.split()) == 2  # bundles are never overwritten
+
+
+def test_a_vit_may_stand_in_the_place_of_the_backbone() -> None:
+    options = replace(SMALL, backbone="vit", width=1 / 12)
+    model = ExpertsTask(options, vertebrae(8), vertebrae(8, first=50)).build()
+    found = predict(model.eval(), vertebrae(2), options)
+    assert found.gates.shape == (2, 3)
+    assert np.isfinite(found.predicted_bmd).all()
+    assert options.why_no_bundle() is not None
