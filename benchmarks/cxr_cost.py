@@ -1,12 +1,13 @@
 """What one chest film costs: from its file to its SR, text and page, in seconds and megabytes; and what the paper's full size would.
 
-usage: python -m benchmarks.cxr_cost [--repeat 5] [--bundles FOLDER] [--full]
+usage: python -m benchmarks.cxr_cost [--repeat 5] [--bundles FOLDER] [--full] [--networks 16]
 
 A simulated film of 1900 x 2000 pixels is written, then read by a process of its own that loads the models once and processes it several
 times; its peak resident memory is that of the whole process. Beside it stands the command ``osteon process``, which starts anew. The models
 are ``cxr-landmarks`` and ``cxr-bmd``, the shipped ones or those of a site's folder. ``--full``: the networks at the paper's size (VGG-16,
 regions of 256 pixels, four networks for each of four vertebrae; landmarks on a whole ResNet-18), with weights that nobody trained, for
-seconds do not depend on weights. Wall clock means something on an idle machine alone; the processor's seconds always do.
+seconds do not depend on weights; ``--networks 4`` measures one vertebra's. Wall clock means something on an idle machine alone; the
+processor's seconds always do.
 """
 
 import argparse
@@ -34,7 +35,6 @@ ROOT = Path(__file__).resolve().parents[1]
 ROUTE = "routes: [{name: cxr, workflow: cxr, match: {modality: [CR, DX]}}]"
 MAX_S, MAX_MB = 3.0, 1536.0
 """What the node promises of one film once the models are loaded, and of the process."""
-MEMBERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +60,22 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--bundles", type=Path, default=ROOT / "data" / "bundles", help="Folder of a site's bundles.")
     parser.add_argument("--full", action="store_true", help="Also the networks at the paper's size: about a minute a film.")
+    parser.add_argument("--networks", type=int, default=16, help="Of the full size: four for each vertebra.")
     parser.add_argument("--measure", choices=("node", "full"), help=argparse.SUPPRESS)  # in a process of its own
     parser.add_argument("--study", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure is not None:
         found = (
-            measure_node(given.study, given.bundles, given.repeat) if given.measure == "node" else measure_full(given.study, given.repeat)
+            measure_node(given.study, given.bundles, given.repeat)
+            if given.measure == "node"
+            else measure_full(given.study, given.repeat, given.networks)
         )
         print(json.dumps(found))
         return
     with tempfile.TemporaryDirectory(prefix="osteon-bench-") as name:
         study = write_study(Path(name))
-        costs = [_alone("node", study, given.bundles, given.repeat), command(study, Path(name), given.bundles)]
-        costs += [_alone("full", study, given.bundles, 2)] if given.full else []
+        costs = [_alone("node", study, given, given.repeat), command(study, Path(name), given.bundles)]
+        costs += [_alone("full", study, given, 1)] if given.full else []
     print_table(costs)
     judged = costs[:2]
     slow = max(judged[0].study_s[1:] or judged[0].study_s) > MAX_S or max(cost.peak_mb for cost in judged) > MAX_MB
@@ -92,7 +95,7 @@ def film_parameters() -> ChestFilmParameters:
     return ChestFilmParameters(paint_spacing_mm=2.0, pixel_spacing_mm=0.2)
 
 
-def _alone(what: str, study: Path, bundles: Path, repeat: int) -> Cost:
+def _alone(what: str, study: Path, given: argparse.Namespace, repeat: int) -> Cost:
     told = subprocess.run(
         [
             sys.executable,
@@ -103,9 +106,11 @@ def _alone(what: str, study: Path, bundles: Path, repeat: int) -> Cost:
             "--study",
             str(study),
             "--bundles",
-            str(bundles),
+            str(given.bundles),
             "--repeat",
             str(repeat),
+            "--networks",
+            str(given.networks),
         ],
         capture_output=True,
         text=True,
@@ -160,7 +165,7 @@ def measure_node(study: Path, folder: Path, repeat: int) -> dict[str, Any]:
     return _found(name, load_s, seconds, cpu_seconds, outcome)
 
 
-def measure_full(study: Path, repeat: int) -> dict[str, Any]:
+def measure_full(study: Path, repeat: int, networks: int) -> dict[str, Any]:
     """The same film read by untrained networks of the paper's size: decided, landmarks, regions, densities; no object is written."""
     begun = time.perf_counter()
     import torch
@@ -180,9 +185,9 @@ def measure_full(study: Path, repeat: int) -> dict[str, Any]:
         sys.exit("the film is not used")
     places = json.loads((study.parent / "landmarks.json").read_text())
     true = on_film(np.array([places[name] for name in LANDMARKS]), film.to_stored)
-    ensemble = DensityEnsemble(in_channels=15, out_channels=MEMBERS).eval()
+    ensemble = DensityEnsemble(in_channels=15, out_channels=networks).eval()
     finder = _finder(torch.from_numpy(to_fractions(true, (film.image.shape[0], film.image.shape[1]))).float(), LandmarkOptions())
-    targets = [f"l{level}_fold{fold}_bmd_g_cm2" for level in (1, 2, 3, 4) for fold in (1, 2, 3, 4)]
+    targets = [f"l{1 + number // 4}_fold{1 + number % 4}_bmd_g_cm2" for number in range(networks)]
     load_s = time.perf_counter() - begun
     seconds, cpu_seconds = [], []
     for _ in range(repeat):
@@ -192,7 +197,7 @@ def measure_full(study: Path, repeat: int) -> dict[str, Any]:
             estimate_density(again.image, find_landmarks(again.image, finder), ensemble, targets, 256)
         seconds.append(time.perf_counter() - started)
         cpu_seconds.append(time.process_time() - cpu_started)
-    return _found("the paper's size, untrained", load_s, seconds, cpu_seconds, "16 densities")
+    return _found("the paper's size, untrained", load_s, seconds, cpu_seconds, f"{networks} networks")
 
 
 def _finder(shape: Any, options: Any) -> Any:
