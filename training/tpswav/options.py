@@ -22,7 +22,8 @@ QUICK_WIDTH, QUICK_EPOCHS, QUICK_RATE = 0.25, 12, 1e-3
 def paper_loop(epochs: int = 400) -> LoopOptions:
     """The paper's: AdamW (0.9, 0.999), weight decay 0.1, 1e-5 after a linear warm-up over 150 of 400 epochs.
 
-    Which epoch is kept is not said; ours is the one with the largest AUC of osteoporosis on the validation part.
+    Which epoch is kept is not said; ours is the one with the smallest unified loss on the validation part. An AUC of few vertebrae reaches
+    1 early, in epochs whose probabilities, densities and positions are still wrong.
     """
     return LoopOptions(
         epochs=epochs,
@@ -31,8 +32,8 @@ def paper_loop(epochs: int = 400) -> LoopOptions:
         weight_decay=0.1,
         betas=(0.9, 0.999),
         warmup_epochs=epochs * 150 / 400,
-        monitor="auc",
-        maximise=True,
+        monitor="loss",
+        maximise=False,
     )
 
 

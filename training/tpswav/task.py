@@ -97,15 +97,16 @@ class ExpertsTask:
         return loss, values
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """``loss``, ``auc``, ``f1``, ``bmd_mae`` and ``position_accuracy`` of the validation part; 0 for an F1 that is not defined."""
-        found = predict(model, self._validation, self.options)
+        """Unified ``loss``, ``auc``, ``f1``, ``bmd_mae``, ``position_accuracy`` of the validation part; 0 for an F1 that is not defined."""
+        said = readings_of(model, self._validation, self.options)
+        loss, _ = unified_loss(said, batch_of(self._validation, self.options), self.options.tasks, bmd_sd=torch.tensor(self.bmd_sd))
+        found = predictions_of(said, self._validation, self.options)
         known = found.label != UNKNOWN
         truth, probability = found.label[known], found.probability[known]
         f1 = binary_metrics(truth, (probability > 0.5).astype(int))["f1"]
         measured = np.isfinite(found.bmd)
-        likely = np.clip(np.where(truth == 1, probability, 1 - probability), 1e-7, 1.0)
         return {
-            "loss": float(-np.log(likely).mean()),
+            "loss": float(loss),
             "auc": auc(truth, probability),
             "f1": f1 if np.isfinite(f1) else 0.0,
             "bmd_mae": mae(found.bmd[measured], found.predicted_bmd[measured]),
@@ -190,8 +191,8 @@ _TEXTS = ("patients", "sites", "devices", "levels", "scale")
 _NUMBERS = ("label", "bmd", "position", "probability", "predicted_bmd", "predicted_position", "gates")
 
 
-def predict(model: nn.Module, vertebrae: Sequence[Vertebra], options: ExpertOptions) -> Predictions:
-    """What a network says of vertebrae; it is in evaluation mode and stays where it is.
+def readings_of(model: nn.Module, vertebrae: Sequence[Vertebra], options: ExpertOptions) -> Reading:
+    """What a network says of vertebrae, on the CPU; it is in evaluation mode and stays where it is.
 
     Raises
     ------
@@ -207,7 +208,16 @@ def predict(model: nn.Module, vertebrae: Sequence[Vertebra], options: ExpertOpti
         for first in range(0, len(vertebrae), options.batch):
             batch = batch_of(vertebrae[first : first + options.batch], options)
             said.append(network.read(batch["image"].to(device), batch["device"].to(device)))
-    diagnosis, bmd, position, gates = (torch.cat(parts).double().cpu() for parts in zip(*said, strict=True))
+    return Reading(*(torch.cat(parts).cpu() for parts in zip(*said, strict=True)))
+
+
+def predict(model: nn.Module, vertebrae: Sequence[Vertebra], options: ExpertOptions) -> Predictions:
+    """What a network says of vertebrae; see :func:`readings_of`."""
+    return predictions_of(readings_of(model, vertebrae, options), vertebrae, options)
+
+
+def predictions_of(said: Reading, vertebrae: Sequence[Vertebra], options: ExpertOptions) -> Predictions:
+    """Vertebrae with what was said of them."""
     return Predictions(
         patients=tuple(one.patient for one in vertebrae),
         sites=tuple(one.site for one in vertebrae),
@@ -217,8 +227,8 @@ def predict(model: nn.Module, vertebrae: Sequence[Vertebra], options: ExpertOpti
         label=np.array([one.label for one in vertebrae], dtype=np.int64),
         bmd=np.array([one.bmd_g_cm2 for one in vertebrae]),
         position=np.array([one.position for one in vertebrae], dtype=np.int64),
-        probability=torch.softmax(diagnosis, dim=1)[:, POSITIVE].numpy(),
-        predicted_bmd=bmd.numpy(),
-        predicted_position=position.argmax(dim=1).numpy(),
-        gates=gates.numpy(),
+        probability=torch.softmax(said.diagnosis.double(), dim=1)[:, POSITIVE].numpy(),
+        predicted_bmd=said.bmd_g_cm2.double().numpy(),
+        predicted_position=said.position.argmax(dim=1).numpy(),
+        gates=said.gates.double().numpy(),
     )

@@ -25,13 +25,14 @@ from training.tpswav.census import Census, Excluded, Exclusion
 from training.tpswav.crops import SMALL_BOX
 from training.tpswav.data import DataOptions, composition, load_parts, patients_of
 from training.tpswav.evaluate import compared, flipped_levels_caught, on_own_scale, patient_scores, report, vertebra_scores
+from training.tpswav.losses import unified_loss
 from training.tpswav.networks import SwavOptions
 from training.tpswav.options import ExpertOptions, paper_loop, quick
 from training.tpswav.pretrain_task import PretrainOptions, SwavTask
 from training.tpswav.publish import publish
 from training.tpswav.run import ExpertRun, PretrainRun, with_known_devices
 from training.tpswav.simulated import SimulatedOptions
-from training.tpswav.task import ExpertsTask, Predictions, predict
+from training.tpswav.task import ExpertsTask, Predictions, batch_of, predict
 
 pytestmark = pytest.mark.unit
 
@@ -77,6 +78,7 @@ def test_the_schedule_and_weights_are_the_papers() -> None:
     assert (options.backbone, options.experts, options.devices, options.batch) == ("resnet34", 3, MAKES, 32)
     assert (options.tasks.diagnosis, options.tasks.bmd, options.tasks.position) == (1.0, 1.0, 0.5)
     assert (loop.epochs, loop.warmup_epochs, loop.optimiser, loop.weight_decay) == (400, 150, "adamw", 0.1)
+    assert (loop.monitor, loop.maximise) == ("loss", False)
     assert learning_rate(paper_loop(), 150, 9, 10) == pytest.approx(1e-5)
     assert quick(options).crop.shape == (32, 32, 32)
     assert options.device_index("MEDIX") == 2
@@ -291,6 +293,22 @@ def test_training_and_evaluation_by_command(tmp_path: Path, capsys: pytest.Captu
     assert command("evaluate", "tpswav", "--run", str(out), "--backbone", "resnet34", "--width", "0.0625", "--no-progress") == 2
     assert "another network" in capsys.readouterr().err
     assert command("train", "tpswav", "--out", str(out), *size.split()) == 2  # bundles are never overwritten
+
+
+def test_the_epoch_is_chosen_by_the_unified_loss_of_the_validation_part() -> None:
+    validation = (*vertebrae(12, first=50), *vertebrae(4, first=90, makes=(None,)))
+    task = ExpertsTask(SMALL, vertebrae(16), validation)
+    model = task.build().eval()
+    values = task.evaluate(model)
+    assert isinstance(model, VertebraExperts)
+    batch = batch_of(validation, SMALL)
+    with torch.no_grad():
+        expected, _ = unified_loss(model.read(batch["image"], batch["device"]), batch, SMALL.tasks, bmd_sd=model.bmd_sd)
+    assert values["loss"] == pytest.approx(float(expected), rel=1e-4)
+    found = predict(model, validation, SMALL)
+    known = found.label >= 0
+    assert values["bmd_mae"] == pytest.approx(np.abs(found.bmd - found.predicted_bmd)[known].mean())
+    assert values["position_accuracy"] == (found.position == found.predicted_position).mean()
 
 
 def test_a_vit_may_stand_in_the_place_of_the_backbone() -> None:
