@@ -37,6 +37,8 @@ _LETTER_SHARE = 0.09
 """Letters are not taller than this share of the scan; a plateau of the greatest grey that is taller is metal."""
 _METAL_RING = 11
 """Pixels across of the square by which metal is grown: edges in it are the metal's."""
+_HOLE = 0.4
+"""A hole in a plateau is darker than it by more than this."""
 _TILE = 6
 _WINDOWS = ((2, 4), (3, 6))
 """Rows and columns of tiles in which grey values are counted."""
@@ -127,9 +129,13 @@ def noise_of(grey: GreyArray, inside: Mask) -> Floats:
 
 
 def metal(grey: GreyArray, inside: Mask) -> Mask:
-    """Screws, rods, clips and what lies close to them: plateaus of the greatest grey, taller than letters; thin gaps do not part them."""
+    """Screws, rods, clips and what lies close to them: plateaus of the greatest grey, taller than letters; thin gaps do not part them.
+
+    Dense bone that is clipped looks the same. Dark holes in a plateau are therefore left to be read: black letters on it.
+    """
     high = float(grey[inside].max())
-    labels, count = ndimage.label(ndimage.binary_dilation((grey >= high - _CLIPPED) & inside, iterations=2))
+    plateau = (grey >= high - _CLIPPED) & inside
+    labels, count = ndimage.label(ndimage.binary_dilation(plateau, iterations=2))
     tall = [
         index + 1
         for index, place in enumerate(ndimage.find_objects(labels))
@@ -137,7 +143,9 @@ def metal(grey: GreyArray, inside: Mask) -> Mask:
     ]
     if not count or not tall:
         return np.zeros(grey.shape, dtype=np.bool_)
-    return np.asarray(ndimage.binary_dilation(np.isin(labels, tall), np.ones((_METAL_RING, _METAL_RING))), dtype=np.bool_)
+    grown = ndimage.binary_dilation(np.isin(labels, tall), np.ones((_METAL_RING, _METAL_RING)))
+    holes = ndimage.binary_fill_holes(plateau) & (grey < high - _HOLE)
+    return np.asarray(grown & ~ndimage.binary_dilation(holes, iterations=2), dtype=np.bool_)
 
 
 def of_one_value(grey: GreyArray, read: Mask) -> Mask:

@@ -91,6 +91,14 @@ def test_a_short_screw_beside_a_rod_is_metal_too() -> None:
     assert not metal(pixels(alone).grey, ALL).any()
 
 
+def test_black_letters_on_metal_or_clipped_bone_are_read() -> None:
+    dense = noisy(5.0)
+    dense[60:180, 20:160] = 255
+    assert not find_letters(pixels(dense).grey, ALL).any()
+    found = find_letters(pixels(printed(dense, "T -3.1", (60, 110), 12, 0)).grey, ALL)
+    assert found[110:124, 60:95].mean() > 0.3
+
+
 def test_pale_letters_in_much_noise_are_found_along_their_strokes() -> None:
     plain = noisy(12.0)
     marked = printed(plain, "OSTEOPOROSIS", (10, 100), 16, 30)
