@@ -13,7 +13,6 @@ processor's seconds always do.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from training.memory import peak_mib
 from training.simulation.parameters import PatientParameters
 from training.simulation.xray.film import ChestFilmParameters, simulate_chest_film
 from training.simulation.xray.film_dicom import write_film
@@ -210,7 +210,7 @@ def _finder(shape: Any, options: Any) -> Any:
 
 
 def _found(name: str, load_s: float, seconds: list[float], cpu_seconds: list[float], outcome: str) -> dict[str, Any]:
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = peak_mib()
     return {"name": name, "load_s": load_s, "study_s": seconds, "study_cpu_s": cpu_seconds, "peak_mb": peak_mb, "outcome": outcome}
 
 

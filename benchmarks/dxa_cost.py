@@ -11,7 +11,6 @@ the same is measured, but for the network, and said. Wall clock means something 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from training.memory import peak_mib
 from training.simulation.parameters import PatientParameters
 from training.simulation.xray.dxa import DxaParameters, simulate_dxa
 from training.simulation.xray.dxa_dicom import DxaOptions, write_dxa
@@ -139,7 +139,7 @@ def measure(study: Path, folder: Path, repeat: int) -> dict[str, object]:
             seconds.append(time.perf_counter() - started)
             cpu_seconds.append(time.process_time() - cpu_started)
             outcome = report["outcome"] if report["reason"] is None else report["reason"]["code"]
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = peak_mib()
     return {"load_s": load_s, "study_s": seconds, "study_cpu_s": cpu_seconds, "peak_mb": peak_mb, "outcome": outcome, "model": model}
 
 
