@@ -11,6 +11,7 @@ from training.errors import TrainingError
 from training.loop import Fitted, fit
 from training.medconv.crops import CropOptions
 from training.metrics.bootstrap import BootstrapOptions, Interval
+from training.metrics.table import interval_json
 from training.provenance import note_commit, noted_commit
 from training.tpswav.data import DataOptions, Parts, load_parts
 from training.tpswav.evaluate import patient_scores, vertebra_scores
@@ -127,8 +128,7 @@ class ExpertRun:
         if judged is not None and any(one.labelled for one in self.parts.judged):
             metrics |= {f"vertebra_{name}": one for name, one in vertebra_scores(judged, options).items()}
             metrics |= {f"patient_{name}": one for name, one in patient_scores(judged, options).items()}
-        told = {name: {key: _finite(getattr(one, key)) for key in ("value", "low", "high")} for name, one in metrics.items()}
-        replace_file(self.out / METRICS, (json.dumps({"metrics": told}, indent=1) + "\n").encode())
+        replace_file(self.out / METRICS, (json.dumps({"metrics": interval_json(metrics)}, indent=1) + "\n").encode())
         return Finished(fitted=fitted, judged=judged, metrics=metrics)
 
     @property
@@ -155,7 +155,3 @@ def with_known_devices(options: ExpertOptions, train: Sequence[Vertebra]) -> Exp
 def with_pretraining(options: ExpertOptions, pretrained: Fitted) -> ExpertOptions:
     """Fine-tuning that begins with what a pretraining learned."""
     return replace(options, weights=pretrained.weights)
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None
