@@ -16,6 +16,7 @@ from rich.console import Console
 
 from inference.ct.segmentation import SEGMENTERS
 from inference.errors import PermanentError
+from training.campaign import chosen_rows, weights_of
 from training.data.splits import TEST, TRAIN, VALIDATION
 from training.errors import TrainingError
 from training.metrics.bootstrap import BootstrapOptions, Interval
@@ -209,43 +210,17 @@ def campaign_of(given: argparse.Namespace) -> Campaign:
         hold_out=sites,
         base=replace(base, width=width, crop=replace(base.crop, segmenter=given.segmenter), loop=loop),
         pretraining=replace(before, width=width, loop=before_loop),
-        weights=weights_of(given.weights),
+        weights=weights_of(given.weights, systems()),
         seeds=tuple(range(given.seeds)),
         out=given.out,
         jobs=given.jobs,
     )
 
 
-def weights_of(given: Sequence[str]) -> Mapping[str, Path]:
-    """``SYSTEM=FILE`` pairs.
-
-    Raises
-    ------
-    TrainingError
-        The system is none of the tables', or the file is not there.
-    """
-    known = {row.method.pretraining for table in TABLES.values() for row in table.rows if row.method.backbone}
-    found = {}
-    for pair in given:
-        system, _, file = pair.partition("=")
-        if system not in known - {"", "tpswav", "swav", "mae"} or not Path(file).is_file():
-            raise TrainingError(f"--weights {pair}: write VOCO=FILE or SwinMM=FILE, with a file that is there")
-        found[system] = Path(file)
-    return found
-
-
-def chosen_rows(table: Table, names: Sequence[str]) -> Table:
-    """The table with the rows of these names alone; without names, all.
-
-    Raises
-    ------
-    TrainingError
-        A name is none of the table's.
-    """
-    known = {row.name: row for row in table.rows}
-    if unknown := [name for name in names if name not in known]:
-        raise TrainingError(f"Table {table.number} has no row {unknown[0]!r}; it has: {'; '.join(known)}")
-    return replace(table, rows=tuple(known[name] for name in names)) if names else table
+def systems() -> tuple[str, ...]:
+    """Other people's pretraining that the tables name, whose encoders must be given."""
+    named = {row.method.pretraining for table in TABLES.values() for row in table.rows if row.method.backbone}
+    return tuple(sorted(named - {"", "tpswav", "swav", "mae"}))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -264,7 +239,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.table == 1:
             print(table_1(runs), end="")
             return
-        table = chosen_rows(TABLES[given.table], given.rows)
+        table = TABLES[given.table]
+        table = replace(table, rows=chosen_rows(f"Table {table.number}", table.rows, given.rows))
         print(run_table(table, runs, BootstrapOptions(resamples=500 if given.quick else 2000)), end="")
     except PermanentError as error:
         parser.exit(2, f"{error}\n")

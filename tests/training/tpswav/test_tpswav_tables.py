@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.tpswav.made import POOL, vertebrae
+from training.campaign import weights_of
 from training.errors import TrainingError
 from training.loop import LoopOptions
 from training.loop.checkpoint import save_weights
@@ -20,7 +21,7 @@ from training.tpswav.options import ExpertOptions
 from training.tpswav.pretrain_task import PretrainOptions
 from training.tpswav.simulated import SimulatedOptions
 from training.tpswav.tables import _parser as parser
-from training.tpswav.tables import campaign_of, chosen_rows, main, run_table, table_1, weights_of
+from training.tpswav.tables import campaign_of, main, run_table, systems, table_1
 from training.tpswav.tables_paper import COMPOSITION, OURS, SITES, TABLES, UNIFIED, Method, Row
 from training.tpswav.tables_run import PREDICTIONS, Campaign, Runs, read_predictions
 
@@ -127,12 +128,14 @@ def test_arguments_become_a_campaign(tmp_path: Path, capsys: pytest.CaptureFixtu
     listed = campaign_of(parser().parse_args(["--data", "list.csv", "--table", "2", "--hold-out", "east"]))
     assert (listed.source, listed.hold_out) == (Path("list.csv"), ("east",))
     (tmp_path / "w").write_bytes(b"")
-    assert weights_of([f"SwinMM={tmp_path / 'w'}"]) == {"SwinMM": tmp_path / "w"}
+    assert systems() == ("SwinMM", "VOCO")
+    assert weights_of([f"SwinMM={tmp_path / 'w'}"], systems()) == {"SwinMM": tmp_path / "w"}
     for wrong in (["VOCO=absent"], [f"swav={tmp_path / 'w'}"], [f"Alice={tmp_path / 'w'}"]):
         with pytest.raises(TrainingError, match="--weights"):
-            weights_of(wrong)
-    with pytest.raises(TrainingError, match="has no row"):
-        chosen_rows(TABLES[2], ["ResNet50"])
+            weights_of(wrong, systems())
+    with pytest.raises(SystemExit):
+        main(["--data", "simulated", "--table", "2", "--rows", "ResNet50", "--out", str(tmp_path)])
+    assert "has no row 'ResNet50'" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
         main(["--data", "simulated", "--table", "1", "--hold-out", "E"])
     assert stopped.value.code == 2
