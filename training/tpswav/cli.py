@@ -30,6 +30,7 @@ from training.tpswav.pretrain_task import Method, PretrainOptions, paper_loop, v
 from training.tpswav.publish import publish
 from training.tpswav.run import ExpertRun, PretrainRun, probe_of, with_known_devices
 from training.tpswav.simulated import SITES, SimulatedOptions
+from training.tpswav.strays import USUAL, Strays
 from training.tpswav.task import ExpertsTask, predict
 
 SIMULATED = "simulated"
@@ -126,6 +127,9 @@ def train(
     bmd: Annotated[float, typer.Option(min=0, help="Weight of the density's loss.")] = 1.0,
     position: Annotated[float, typer.Option(min=0, help="Weight of the position's loss.")] = 0.5,
     epochs: EpochsOption = None,
+    stray: Annotated[
+        bool, typer.Option("--stray", help="Move crops by up to two voxels and add noise, anew in each epoch (not in the paper).")
+    ] = False,
     learning_rate: Annotated[float | None, typer.Option(help="1e-5 as in the paper, 1e-3 with --quick, when absent.")] = None,
     patients: PatientsOption = None,
     hold_out: HoldOutOption = "",
@@ -144,6 +148,7 @@ def train(
         experts=experts,
         devices=tuple(name.strip() for name in densitometers.split(",")),
         tasks=TaskWeights(diagnosis=diagnosis, bmd=bmd, position=position),
+        strays=USUAL if stray else Strays(),
         weights=weights,
         seed=seed,
         loop=expert_loop(epochs or 400),

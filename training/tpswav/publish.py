@@ -88,7 +88,7 @@ def metadata(run: ExpertRun, finished: Finished, command: str) -> OsteonMetadata
         version=VERSION,
         kind=Kind.REGRESSION,
         architecture=ARCHITECTURE,
-        weights_dtype="float32",
+        weights_dtype="float16",
         input=NetworkInput(
             modality="CT",
             spacing_mm=crop.spacing_mm,

@@ -21,7 +21,10 @@ from training.tpswav.losses import UNKNOWN, load_balance, unified_loss
 from training.tpswav.networks import load_encoder, make_encoder
 from training.tpswav.options import ExpertOptions
 from training.tpswav.pool import crop_shape
+from training.tpswav.strays import strayed
 from training.tpswav.vertebrae import Vertebra, fingerprint, labelled, shuffled_parts
+
+_STRAY = 61
 
 
 class ExpertsTask:
@@ -82,7 +85,15 @@ class ExpertsTask:
     def batches(self, epoch: int) -> Batches:
         """Batches of ``image`` (B, 1, Z, Y, X), ``device``, ``label``, ``position`` (B,) int64 and ``bmd`` (B,) float32."""
         parts = shuffled_parts(len(self._train), self.options.batch, self.options.seed, epoch)
-        return Batches(len(parts), lambda step: batch_of([self._train[index] for index in parts[step]], self.options))
+        return Batches(len(parts), lambda step: self._batch(epoch, parts[step]))
+
+    def _batch(self, epoch: int, indices: NDArray[np.intp]) -> Batch:
+        batch, strays = batch_of([self._train[index] for index in indices], self.options), self.options.strays
+        if not strays.any:
+            return batch
+        rngs = [np.random.default_rng((self.options.seed, epoch, int(index), _STRAY)) for index in indices]
+        images = [strayed(image[0], strays, rng)[None] for image, rng in zip(batch["image"].numpy(), rngs, strict=True)]
+        return {**batch, "image": torch.from_numpy(np.stack(images))}
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """The unified loss, its parts, and how evenly the experts are used."""
