@@ -100,6 +100,8 @@ def _other_readings(report: Json) -> list[str]:
     """What stands beside the measurement; absent from what an earlier version recorded."""
     lines = [f"second reader: {_second_reader(report['second_reader'])}"] if report.get("second_reader") else []
     lines += [f"density class: {density_class_line(report['density_class'])}"] if report.get("density_class") else []
+    lines += [f"predicted: {experts_line(report['experts'])}"] if report.get("experts") else []
+    lines += [f"opinions: {opinions_line(report['opinions'])}"] if report.get("opinions") else []
     lines += dxa_lines(report["dxa"]) if report.get("dxa") else []
     return lines + (cxr_lines(report["cxr"], report["estimates"]) if report.get("cxr") else [])
 
@@ -192,6 +194,25 @@ def density_class_line(density: Json) -> str:
         return f"none: {density['because']}"
     shares = ", ".join(f"{_words(name)} {100 * share:.0f} %" for name, share in density["probabilities"].items())
     return f"{_words(density['predicted'])}, {_agreement(density)} ({shares}; {model['name']}, trained on {model['trained_on']})"
+
+
+def experts_line(experts: Json) -> str:
+    """What a model predicts of each level, on whose scale, and what it was trained on; or why there is nothing."""
+    model = experts["model"]
+    if model is None:
+        return f"none: {experts['because']}"
+    levels = [
+        f"{item['level']} {item['bmd_g_cm2']:.2f} g/cm2 {100 * item['osteoporosis_probability']:.0f} %"
+        for item in experts["vertebrae"]
+        if item["bmd_g_cm2"] is not None
+    ]
+    scale = f"BMD on the scale of {experts['densitometer']}, osteoporosis"
+    return f"{', '.join(levels) or 'none of L1 to L4'} ({scale}; {model['name']}, trained on {model['trained_on']})"
+
+
+def opinions_line(opinions: Json) -> str:
+    """How far the opinions agree, each in its words, and which leads."""
+    return " ".join(filter(None, (opinions["text"], opinions.get("lead_text"))))
 
 
 def _agreement(density: Json) -> str:

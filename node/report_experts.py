@@ -44,7 +44,9 @@ def opinions_report(found: Opinions | None) -> Json | None:
         return None
     return {
         "given": [{"source": one.source.value, "text": one.words} for one in found.given],
+        "lead_setting": found.lead.value,
         "leading": None if found.leading is None else found.leading.source.value,
         "agreement": found.agreement.value,
         "text": found.text,
+        "lead_text": found.lead_sentence,
     }

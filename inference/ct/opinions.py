@@ -38,6 +38,14 @@ class OpinionAgreement(StrEnum):
     """Fewer than two were given."""
 
 
+NAMES = {
+    OpinionSource.MEASUREMENT: "the measured attenuation",
+    OpinionSource.CLASSIFIER: "the classifier at L1",
+    OpinionSource.EXPERTS: "the reading of every vertebra",
+}
+"""What each is called in a sentence."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Opinion:
     """One opinion.
@@ -61,27 +69,30 @@ class Opinions:
 
     Attributes
     ----------
-    leading
-        The one that the site lets lead; None where it was not given. No other ever takes its place.
-    text
-        The agreement in words.
+    lead, leading
+        Whom the site lets lead, and that one's opinion; None where it was not given. No other ever takes its place.
+    sentence, text
+        The agreement in words, alone and with what each says.
     """
 
     given: tuple[Opinion, ...]
+    lead: OpinionSource
     leading: Opinion | None
     agreement: OpinionAgreement
+    sentence: str
     text: str
+
+    @property
+    def lead_sentence(self) -> str:
+        """Which opinion leads; of one that was not given, that no other takes its place."""
+        leads = f"By the site's setting {NAMES[self.lead]} leads"
+        return f"{leads}." if self.leading is not None else f"{leads}; it was not given, and no other takes its place."
 
 
 _BAND = {
     Band.LOW: ("attenuation low", BoneLabel.OSTEOPOROSIS),
     Band.INTERMEDIATE: ("attenuation intermediate", BoneLabel.OSTEOPENIA),
     Band.ABOVE: ("attenuation above both thresholds", BoneLabel.NORMAL),
-}
-_NAMES = {
-    OpinionSource.MEASUREMENT: "the measured attenuation",
-    OpinionSource.CLASSIFIER: "the classifier at L1",
-    OpinionSource.EXPERTS: "the reading of every vertebra",
 }
 
 
@@ -110,7 +121,22 @@ def compare_opinions(
     given = tuple(one for one in (_of_band(band), _of_class(predicted), _of_experts(osteoporotic_levels)) if one is not None)
     leading = next((one for one in given if one.source is lead), None)
     agreement = _agreement(given)
-    return Opinions(given=given, leading=leading, agreement=agreement, text=_text(given, agreement))
+    sentence = _sentence(given, agreement)
+    said = "; ".join(one.words for one in given)
+    text = f"{sentence}: {said}." if given else f"{sentence}."
+    return Opinions(given=given, lead=lead, leading=leading, agreement=agreement, sentence=f"{sentence}.", text=text)
+
+
+def advice(recommendation: str, opinions: Opinions | None) -> str:
+    """The recommendation that follows the band; DXA is advised before it where another opinion leads and says osteoporosis.
+
+    A leading opinion only ever adds: none takes back what the measurement advises.
+    """
+    leading = None if opinions is None else opinions.leading
+    if leading is None or leading.source is OpinionSource.MEASUREMENT or leading.open_classes != {BoneLabel.OSTEOPOROSIS.value}:
+        return recommendation
+    said = f"{leading.words[0].upper()}{leading.words[1:]}, which leads by the site's setting: consider DXA."
+    return f"{said} {recommendation}"
 
 
 def _of_band(band: Band | None) -> Opinion | None:
@@ -150,16 +176,14 @@ def _agreement(given: Sequence[Opinion]) -> OpinionAgreement:
     return (OpinionAgreement.AGREE, OpinionAgreement.ONE_STEP_APART, OpinionAgreement.CONTRADICT)[furthest]
 
 
-def _text(given: Sequence[Opinion], agreement: OpinionAgreement) -> str:
+def _sentence(given: Sequence[Opinion], agreement: OpinionAgreement) -> str:
     if agreement is OpinionAgreement.NOT_COMPARED:
-        return f"Only {_NAMES[given[0].source]} was given: {given[0].words}." if given else "No opinion was given."
-    said = "; ".join(one.words for one in given)
+        return f"Only {NAMES[given[0].source]} was given" if given else "No opinion was given"
     if agreement is OpinionAgreement.AGREE:
-        return f"{_count(len(given))} agree: {said}."
+        return f"{_count(len(given))} agree"
     apart = "contradict each other" if agreement is OpinionAgreement.CONTRADICT else "lie one class apart"
     alone = _odd_one(given)
-    who = f" ({_NAMES[alone.source]} stands alone)" if alone is not None else ""
-    return f"The opinions {apart}{who}: {said}."
+    return f"The opinions {apart}" + (f" ({NAMES[alone.source]} stands alone)" if alone is not None else "")
 
 
 def _count(number: int) -> str:

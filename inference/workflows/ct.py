@@ -11,7 +11,7 @@ from inference.ct.calibration import calibrated, find_entry, other_voltage_notic
 from inference.ct.contrast import PhaseEstimate, estimate_phase
 from inference.ct.density_class import classify_study
 from inference.ct.measure import Measured, measure_bodies
-from inference.ct.opinions import Opinions, compare_opinions
+from inference.ct.opinions import Opinions, advice, compare_opinions
 from inference.ct.options import CtOptions
 from inference.ct.quality import assess
 from inference.ct.segmentation import get_segmenter
@@ -25,6 +25,7 @@ from inference.errors import ReasonCode, Refusal
 from inference.findings import (
     Acquisition,
     CtImages,
+    CtSummary,
     DensityClass,
     Findings,
     ModelUsed,
@@ -206,6 +207,7 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
     with clock.step("classification"):
         classified = classify_study(loaded.volume, segmentation, vertebrae, verdict, options)
         read = read_vertebrae(loaded.volume, segmentation, vertebrae, options)
+    opinions = _opinions(verdict, classified.density, read.readings, options)
     made = (*loaded.notices, *segmentation.notices, *_once(loaded.notices, acquisition, estimate, options), *notice)
     warnings = (*made, *verdict.warnings, *_carrier_warnings(vertebrae, verdict), *classified.warnings, *read.warnings)
     return Findings(
@@ -216,13 +218,13 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
         warnings=warnings,
         acquisition=acquisition,
         vertebrae=vertebrae,
-        summary=verdict.summary,
+        summary=_summary(verdict, opinions),
         level_because=segmentation.level_because,
         models=_models(segmentation, classified.density, read.readings),
         second_reader=segmentation.second.agreement if segmentation.second else None,
         density_class=classified.density,
         experts=read.readings,
-        opinions=_opinions(verdict, classified.density, read.readings, options),
+        opinions=opinions,
         images=images,
     )
 
@@ -233,6 +235,13 @@ def _opinions(verdict: Verdict, density: DensityClass | None, readings: Vertebra
         return None
     predicted = density.predicted if density is not None else None
     return compare_opinions(verdict.summary.band, predicted, readings.osteoporotic_levels, options.leading)
+
+
+def _summary(verdict: Verdict, opinions: Opinions | None) -> CtSummary:
+    """The verdict's summary; where there is a band, what is advised minds the leading opinion, too."""
+    if verdict.reason is not None:
+        return verdict.summary
+    return dataclasses.replace(verdict.summary, recommendation=advice(verdict.summary.recommendation, opinions))
 
 
 def _models(segmentation: Segmentation, density: DensityClass | None, readings: VertebraReadings | None) -> tuple[ModelUsed, ...]:

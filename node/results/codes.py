@@ -12,6 +12,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from inference.ct.levels import LEVELS
+from inference.ct.opinions import OpinionAgreement, OpinionSource
 from inference.findings import Band, ClassAgreement, RoiKind
 from node.results.uids import derived_uid
 
@@ -99,6 +100,26 @@ AGREEMENT: Final[dict[ClassAgreement, Code]] = {
     ClassAgreement.ONE_STEP_APART: _private("dc-one-step", "One step apart"),
     ClassAgreement.CONTRADICTS: _private("dc-contradicts", "Contradicts"),
 }
+EXPERTS_BMD: Final = _private("vx-bmd", "Areal BMD predicted from CT by a model, not measured by DXA")
+EXPERTS_PROBABILITY: Final = _private("vx-osteoporosis", "Probability of osteoporosis, predicted from CT by a model")
+EXPERTS_POSITION: Final = _private("vx-position", "Level that the vertebra looks like to a model")
+EXPERTS: Final = _private("vx-readings", "Density by vertebra, predicted by a model, not by DXA")
+SIXTH_LUMBAR: Final = _private("level-l6", "Sixth lumbar vertebra")
+ESTIMATED: Final = codes.DCM.Estimated
+OPINIONS: Final = _private("op-agreement", "How far the opinions on bone density agree")
+OPINION_AGREEMENT: Final[dict[OpinionAgreement, Code]] = {
+    OpinionAgreement.AGREE: _private("op-agree", "The opinions agree"),
+    OpinionAgreement.ONE_STEP_APART: _private("op-one-step", "The opinions lie one class apart"),
+    OpinionAgreement.CONTRADICT: _private("op-contradict", "The opinions contradict each other"),
+    OpinionAgreement.NOT_COMPARED: _private("op-not-compared", "Fewer than two opinions"),
+}
+OPINION_LEADING: Final = _private("op-leading", "Opinion that leads by the site's setting")
+OPINION: Final[dict[OpinionSource, Code]] = {
+    OpinionSource.MEASUREMENT: _private("op-measurement", "Measured attenuation"),
+    OpinionSource.CLASSIFIER: _private("op-classifier", "Class at L1, predicted by a model"),
+    OpinionSource.EXPERTS: _private("op-experts", "Osteoporosis by vertebra, predicted by a model"),
+}
+NO_OPINION: Final = _private("op-none", "None: the one that would lead was not given")
 VOXEL_COUNT: Final = _private("voxels", "Number of voxels")
 HEIGHT_ANTERIOR: Final = _private("height-ant", "Anterior height of vertebral body")
 HEIGHT_MIDDLE: Final = _private("height-mid", "Middle height of vertebral body")

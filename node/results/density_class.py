@@ -85,7 +85,7 @@ def simulated_notice(findings: Findings) -> str | None:
         reader, finder = measurement.density_model, measurement.landmark_model
         simulated = "simulated" in f"{reader.trained_on} {finder.trained_on}"
         return f"Bone density: {origin(reader)}; regions: {origin(finder)}." if simulated else None
-    density = findings.density_class
-    if density is None or density.model is None or "simulated" not in density.model.trained_on:
-        return None
-    return f"Class probabilities: {origin(density.model)}."
+    predicted = {"Class probabilities": findings.density_class, "Density by vertebra": findings.experts}
+    models = {name: made.model for name, made in predicted.items() if made is not None and made.model is not None}
+    told = [f"{name}: {origin(model)}." for name, model in models.items() if "simulated" in model.trained_on]
+    return " ".join(told) or None

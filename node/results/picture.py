@@ -12,7 +12,9 @@ from inference.findings import Band, Findings, VertebraFinding
 from inference.rounding import round_hu
 from node.results import wording
 from node.results.density_class import density_class_lines
+from node.results.experts import experts_lines
 from node.results.objects import ResultContext
+from node.results.page_opinions import opinion_blocks
 from node.results.page_table import table
 from node.results.page_text import (
     BLACK,
@@ -191,10 +193,15 @@ def _axial_vertebra(findings: Findings) -> VertebraFinding:
 
 def _below(findings: Findings, context: ResultContext, factor: float) -> list[Drawable]:
     small, bold, fine = (style.scaled(factor) for style in (SMALL, BOLD, FINE_PRINT))
-    blocks: list[Drawable] = [*table(findings, INNER, factor), Block(lines=(), after=round(10 * factor))]
+    blocks: list[Drawable] = [
+        *opinion_blocks(findings, INNER, factor),
+        *table(findings, INNER, factor),
+        Block(lines=(), after=round(10 * factor)),
+    ]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
     lines = (
         *density_class_lines(findings),
+        *experts_lines(findings, in_table=True),
         *second_reader_lines(findings),
         *wording.density_lines(findings),
         *wording.correction_lines(findings),

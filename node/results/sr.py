@@ -44,12 +44,12 @@ from node.results.contours import middle_plane, outlines
 from node.results.cxr import cxr_lines
 from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
-from node.results.experts import experts_lines
 from node.results.image_library import image_library
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines
 from node.results.seg import Segment, plan_segments, tracking_identifier, tracking_uid
 from node.results.source import Source
+from node.results.sr_experts import expert_items, expert_numbers, expert_position
 from node.results.sr_items import STATISTIC_CODE, measurements, number, predicted_class, second_level, text_item
 from node.results.uids import ResultKey, derived_uid
 
@@ -78,7 +78,7 @@ def build_report(
     algorithm = equipment.algorithm_identification(findings.models[0], context)
     groups: list[_Group] = []
     for segment in bodies:
-        measured = measurements(segment.vertebra, findings, context)
+        measured = [*measurements(segment.vertebra, findings, context), *expert_numbers(segment.vertebra, findings, context)]
         groups.append(_numbers_group(segment, findings, measured, segmentation, key, algorithm))
         groups.append(_outline_group(segment, images, source, key))
     report = MeasurementReport(
@@ -152,6 +152,7 @@ def _numbers_group(
             QualitativeEvaluation(name=codes.USE_OF_LEVEL, value=codes.LEVEL_USED if vertebra.used else codes.LEVEL_EXCLUDED),
             *second_level(vertebra),
             *predicted_class(vertebra, findings),
+            *expert_position(vertebra, findings),
         ],
     )
     texts = []
@@ -241,7 +242,7 @@ def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]
     items += [text_item(codes.COMMENT, line) for line in dxa_lines(findings)]
     items += [text_item(codes.COMMENT, line) for line in cxr_lines(findings)]
     items += [text_item(codes.DENSITY_CLASS, line) for line in density_class_lines(findings)]
-    items += [text_item(codes.COMMENT, line) for line in experts_lines(findings)]
+    items += expert_items(findings)
     items += [text_item(codes.WARNING, wording.notice_text(notice)) for notice in findings.warnings]
     items += [text_item(codes.SECOND_READER, line) for line in second_reader_lines(findings)]
     if findings.acquisition is not None:

@@ -22,7 +22,7 @@ from node.results import codes, equipment, wording
 from node.results.cxr import cxr_lines
 from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
-from node.results.experts import experts_lines
+from node.results.experts import experts_lines, opinion_lines, opinion_text
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines, second_reader_text
 from node.results.source import Source, evidence_of
@@ -39,7 +39,9 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
     """
     sections = [
         _section(codes.CONCLUSIONS, codes.CONCLUSION, _conclusion(findings)),
-        _section(codes.DENSITY_CLASS, codes.COMMENT, [*density_class_lines(findings), *experts_lines(findings)]),
+        _section(codes.OPINIONS, codes.COMMENT, _opinions(findings)),
+        _section(codes.DENSITY_CLASS, codes.COMMENT, density_class_lines(findings)),
+        _section(codes.EXPERTS, codes.COMMENT, experts_lines(findings)),
         _section(
             codes.FINDINGS,
             codes.FINDING,
@@ -87,6 +89,12 @@ def _conclusion(findings: Findings) -> list[str]:
     lines += [f"Threshold {line}" for line in wording.threshold_lines(findings)]
     lines += wording.correction_lines(findings)
     return lines
+
+
+def _opinions(findings: Findings) -> list[str]:
+    """How far they agree, then one by one."""
+    given = findings.opinions.given if findings.opinions is not None else ()
+    return opinion_lines(findings) + [f"{codes.OPINION[one.source].meaning}: {opinion_text(one, findings)}" for one in given]
 
 
 def _sentence(vertebra: VertebraFinding, findings: Findings) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from inference.ct.opinions import OpinionSource
 from inference.findings import (
     RESEARCH_NOTICE,
     Acquisition,
@@ -148,7 +149,20 @@ def headline(findings: Findings) -> Headline:
     what = f"{statistic} attenuation" if statistic else "attenuation"
     value = f"{name}: {round_hu(summary.attenuation_hu)} HU"
     detail = f"{what[0].upper()}{what[1:]} of the trabecular {ROI_NAME[summary.roi_kind]}; {band_range(summary.band, summary.thresholds)}."
-    return Headline(title=f"{value} - {BAND_NAME[summary.band]}", detail=detail)
+    measured = Headline(title=f"{value} - {BAND_NAME[summary.band]}", detail=detail)
+    return _led_headline(findings, measured) or measured
+
+
+def _led_headline(findings: Findings, measured: Headline) -> Headline | None:
+    """A model's opinion before the measured one, where the site lets it lead and it was given."""
+    leading = findings.opinions.leading if findings.opinions is not None else None
+    made = {OpinionSource.CLASSIFIER: findings.density_class, OpinionSource.EXPERTS: findings.experts}
+    by = made.get(leading.source) if leading is not None else None
+    if leading is None or by is None or by.model is None:
+        return None
+    why = f"Leads by the site's setting; by a model trained on {by.model.trained_on}, no DXA result."
+    detail = f"{why} Measured: {measured.title}. {measured.detail}"
+    return Headline(title=ascii_text(f"{leading.words.upper()} - BY A MODEL"), detail=ascii_text(detail))
 
 
 def _predicted_headline(density: DensityClass) -> Headline:

@@ -8,6 +8,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from inference.ct.opinions import OpinionSource, compare_opinions
+from inference.ct.vertebra_readings import VertebraReading, VertebraReadings
 from inference.errors import ReasonCode, WarningCode
 from inference.findings import (
     Acquisition,
@@ -46,6 +48,7 @@ CONTEXT = ResultContext(software_version="0.1.0", config_sha256="0123456789abcde
 MODEL = ModelUsed(name="classical", version="1", sha256="fedcba9876543210" * 4, trained_on="not trained: analytic method")
 SECOND_MODEL = ModelUsed(name="vertebrae", version="1.0.0", sha256="13579bdf02468ace" * 4, trained_on="simulated anatomy")
 CLASS_MODEL = ModelUsed(name="medconv", version="1.0.0", sha256="02468ace13579bdf" * 4, trained_on="simulated patients")
+EXPERTS_MODEL = ModelUsed(name="vertebra-experts", version="1.0.0", sha256="c0ffee0123456789" * 4, trained_on="simulated patients")
 THRESHOLDS = (
     Threshold(name="high specificity", hu=110, source="Pickhardt 2013, L1, more than 90 % specific"),
     Threshold(name="high sensitivity", hu=160, source="Pickhardt 2013, L1, 90 % sensitive for DXA osteoporosis"),
@@ -281,6 +284,32 @@ def without_density_class(findings: Findings, because: str = "there is no bundle
     """The same findings where a classifier was asked for and gave nothing."""
     none = DensityClass(level="L1", probabilities=None, predicted=None, agreement=None, model=None, because=because)
     return replace(findings, density_class=none)
+
+
+def with_experts(
+    findings: Findings, *, lead: OpinionSource = OpinionSource.MEASUREMENT, trained_on: str = "simulated patients"
+) -> Findings:
+    """The same findings with what experts read: T12 (excluded) and L2 look like what they are called, L1 like L2, L2 is osteoporotic."""
+    model = replace(EXPERTS_MODEL, trained_on=trained_on)
+    said = ((1, "T12", "T12", None, None), (2, "L1", "L2", 0.8149, 0.304), (3, "L2", "L2", 0.7361, 0.614))
+    readings = VertebraReadings(
+        readings=tuple(
+            VertebraReading(label=label, level=level, looks_like=like, bmd_g_cm2=bmd, probability=share, gates=(0.25, 0.75))
+            for label, level, like, bmd, share in said
+        ),
+        densitometer="Hologic",
+        model=model,
+        because="on the scale of Hologic (the site's choice)",
+        shift=0,
+    )
+    predicted = findings.density_class.predicted if findings.density_class is not None else None
+    band = findings.summary.band if findings.summary is not None else None
+    return replace(
+        findings,
+        models=(*findings.models, model),
+        experts=readings,
+        opinions=compare_opinions(band, predicted, readings.osteoporotic_levels, lead),
+    )
 
 
 def refused(findings: Findings, *, code: ReasonCode = ReasonCode.L1_NOT_IN_VIEW, text: str = "Only T3 to T9 are in view.") -> Findings:

@@ -1,53 +1,98 @@
 """What the results say of the experts: never a density without its scale and what the model was trained on."""
 
+import io
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
+import highdicom as hd
+import pydicom
 import pytest
+from pydicom.dataset import Dataset
+from rich.console import Console
 
 from inference.ct.opinions import OpinionSource, compare_opinions
-from inference.ct.vertebra_readings import VertebraReading, VertebraReadings
-from inference.findings import Band, Findings, ModelUsed, Outcome
+from inference.ct.vertebra_readings import VertebraReadings
+from inference.errors import WarningCode
+from inference.findings import Band, Findings, Notice
+from node.console import print_report
 from node.report_experts import experts_report, opinions_report
-from node.results.experts import experts_lines
+from node.results import WrittenResults, write_results
+from node.results.experts import expert_cells, experts_lines, opinion_lines
+from node.results.page_opinions import opinion_blocks
+from node.results.page_table import table
+from node.results.picture import INNER
 from node.results.roles import EXPERTS, role_of
+from node.results.wording import headline
+from tests.node.results.example import CONTEXT, EXPERTS_MODEL, Example, with_density_class, with_experts, with_second_reader
+from tests.node.results.test_density_class import code, items, report_of, said_on_page, texts
 
 pytestmark = pytest.mark.unit
 
-MODEL = ModelUsed(name="vertebra-experts", version="1.0.0", sha256="c" * 64, trained_on="simulated patients")
-READINGS = VertebraReadings(
-    readings=(
-        VertebraReading(label=1, level="T12", looks_like="T12", bmd_g_cm2=None, probability=None, gates=(0.25, 0.75)),
-        VertebraReading(label=2, level="L1", looks_like="L1", bmd_g_cm2=0.8149, probability=0.614, gates=(0.5, 0.5)),
-        VertebraReading(label=3, level="L2", looks_like="L3", bmd_g_cm2=0.9, probability=0.2, gates=(1.0, 0.0)),
-    ),
-    densitometer="Hologic",
-    model=MODEL,
-    because="on the scale of Hologic (the site's choice)",
-    shift=0,
+TRAINED = "model trained on simulated patients"
+LINES = [
+    "Predicted BMD by vertebra, on the scale of Hologic (the site's choice): L1 0.81 g/cm2 (osteoporosis 30 %), L2 0.74 g/cm2 "
+    "(osteoporosis 61 %) (model trained on simulated patients). By vertebra-experts 1.0.0. A prediction, not a DXA result; it changes "
+    "no measurement.",
+    "Check on the levels: 2 of 3 vertebrae look to the model like what they are called.",
+]
+AGREED = (
+    "All three opinions agree: attenuation low; osteoporosis predicted at L1; osteoporosis predicted at L2. "
+    "By the site's setting the measured attenuation leads."
+)
+OTHERWISE = Notice(
+    code=WarningCode.LEVELS_LOOK_OTHERWISE, text="The vertebrae are named 1 level below what they look like to vertebra-experts."
 )
 
 
-def findings(**changes: object) -> Findings:
-    plain = Findings(study_instance_uid="1.2", workflow="ct", outcome=Outcome.RESULT, reason=None, models=(MODEL,))
-    return replace(plain, **changes)  # type: ignore[arg-type]
+@pytest.fixture(scope="module")
+def findings(example: Example) -> Findings:
+    return with_experts(with_density_class(with_second_reader(example)))
 
 
-def test_densities_stand_with_scale_and_origin() -> None:
-    opinions = compare_opinions(Band.LOW, "normal", READINGS.osteoporotic_levels)
-    lines = experts_lines(findings(experts=READINGS, opinions=opinions))
-    assert lines == [
-        "Predicted BMD by vertebra, on the scale of Hologic (the site's choice): L1 0.81 g/cm2 (osteoporosis 61%), L2 0.90 g/cm2 "
-        "(osteoporosis 20%) (model trained on simulated patients). By vertebra-experts 1.0.0. A prediction, not a DXA result; it changes "
-        "no measurement.",
-        "The opinions contradict each other (the classifier at L1 stands alone): attenuation low; normal predicted at L1; osteoporosis "
-        "predicted at L1. Attenuation low leads, by the site's setting.",
-    ]
+@pytest.fixture(scope="module")
+def read(findings: Findings, example: Example, tmp_path_factory: pytest.TempPathFactory) -> WrittenResults:
+    out: Path = tmp_path_factory.mktemp("read")
+    return write_results(findings, example.headers, CONTEXT, out, ("seg", "sr", "text", "picture"))
 
 
-def test_without_a_model_one_line_says_why_and_without_a_setting_none() -> None:
+def number(item: Dataset) -> str:
+    value = item.MeasuredValueSequence[0]
+    return f"{value.NumericValue} {value.MeasurementUnitsCodeSequence[0].CodeValue}"
+
+
+def below(item: Dataset) -> dict[str, str]:
+    """What stands below a number, by the meaning of its concept; comments joined."""
+    said: dict[str, list[str]] = {}
+    for child in item.ContentSequence:
+        value = child.ConceptCodeSequence[0].CodeMeaning if child.ValueType == "CODE" else child.TextValue
+        said.setdefault(child.ConceptNameCodeSequence[0].CodeMeaning, []).append(value)
+    return {name: " | ".join(values) for name, values in said.items()}
+
+
+def test_densities_stand_with_scale_and_origin(findings: Findings) -> None:
+    assert experts_lines(findings) == LINES
+    assert experts_lines(findings, in_table=True)[0].startswith(
+        "Predicted BMD by vertebra, on the scale of Hologic (the site's choice): in the table (model trained on simulated patients)."
+    )
+    assert opinion_lines(findings) == [AGREED]
+    assert [expert_cells(vertebra, findings) for vertebra in findings.vertebrae] == [("-", "-"), ("0.81", "30 %"), ("0.74", "61 %")]
+
+
+def test_the_check_on_levels_is_told_once(findings: Findings) -> None:
+    assert findings.experts is not None
+    undecided = replace(findings, experts=replace(findings.experts, shift=None))
+    assert experts_lines(undecided)[1] == ("Check on the levels: undecided; 2 of 3 vertebrae look to the model like what they are called.")
+    assert experts_lines(replace(findings, experts=replace(findings.experts, shift=1))) == LINES[:1], "the warning says it"
+
+
+def test_without_a_model_one_line_says_why_and_without_a_setting_none(example: Example) -> None:
     silent = VertebraReadings(because="there is no bundle 'vertebra-experts'")
-    assert experts_lines(findings(experts=silent)) == ["No density by vertebra is predicted: there is no bundle 'vertebra-experts'."]
-    assert experts_lines(findings()) == []
+    found = replace(example.findings, experts=silent)
+    assert experts_lines(found) == ["No density by vertebra is predicted: there is no bundle 'vertebra-experts'."]
+    failed = Notice(code=WarningCode.EXPERTS_FAILED, text="The experts' network gave no answer (damaged).")
+    assert experts_lines(replace(found, warnings=(failed,))) == [], "the warning says it"
+    assert experts_lines(example.findings) == opinion_lines(example.findings) == []
     assert experts_report(None) is None
     assert opinions_report(None) is None
     report = experts_report(silent)
@@ -55,8 +100,8 @@ def test_without_a_model_one_line_says_why_and_without_a_setting_none() -> None:
     assert (report["model"], report["patient_osteoporosis"], report["vertebrae"]) == (None, None, [])
 
 
-def test_the_json_holds_positions_and_gate_weights() -> None:
-    report = experts_report(READINGS)
+def test_the_json_holds_positions_and_gate_weights(findings: Findings) -> None:
+    report = experts_report(findings.experts)
     assert report is not None
     assert report["vertebrae"][0] == {
         "level": "T12",
@@ -65,13 +110,150 @@ def test_the_json_holds_positions_and_gate_weights() -> None:
         "osteoporosis_probability": None,
         "gate_weights": [0.25, 0.75],
     }
-    assert (report["vertebrae"][1]["bmd_g_cm2"], report["vertebrae"][1]["osteoporosis_probability"]) == (0.81, 0.61)
+    assert (report["vertebrae"][1]["bmd_g_cm2"], report["vertebrae"][1]["osteoporosis_probability"]) == (0.81, 0.3)
     assert (report["densitometer"], report["patient_osteoporosis"], report["level_shift"]) == ("Hologic", True, 0)
     said = opinions_report(compare_opinions(Band.LOW, None, (), OpinionSource.CLASSIFIER))
     assert said is not None
-    assert (said["leading"], said["agreement"]) == (None, "one_step_apart")
+    assert (said["lead_setting"], said["leading"], said["agreement"]) == ("classifier", None, "one_step_apart")
     assert [one["source"] for one in said["given"]] == ["measurement", "experts"]
 
 
-def test_the_reader_of_every_vertebra_has_a_role_of_its_own() -> None:
-    assert role_of(MODEL, findings(experts=READINGS)) == EXPERTS
+def test_the_reader_of_every_vertebra_has_a_role_of_its_own(findings: Findings) -> None:
+    assert role_of(EXPERTS_MODEL, findings) == EXPERTS
+
+
+def test_the_report_reads_back_with_a_prediction_at_every_level_that_was_read(read: WrittenResults) -> None:
+    groups = hd.sr.srread(read.objects[1].path).content.get_volumetric_roi_measurement_groups()
+    numbers = {
+        group.tracking_identifier: [item for item in group[0].ContentSequence if code(item) in ("vx-bmd", "vx-osteoporosis")]
+        for group in groups
+    }
+    assert {name: [number(item) for item in found] for name, found in numbers.items()} == {
+        "L1": ["0.81 g/cm2", "30 %"],
+        "T12, excluded": [],
+        "L2": ["0.74 g/cm2", "61 %"],
+    }
+    for item in (one for found in numbers.values() for one in found):
+        said = below(item)
+        assert item.ConceptNameCodeSequence[0].CodingSchemeDesignator == "99OSTEON", "no code of a measurement by DXA"
+        assert said["Derivation"] == "Estimated"
+        assert said["Algorithm Name"] == "vertebra-experts"
+        assert EXPERTS_MODEL.sha256 in said["Algorithm Parameters"]
+        assert said["Comment"] == f"{TRAINED} | On the scale of Hologic (the site's choice); not a DXA result."
+    positions = {
+        group.tracking_identifier: item.ConceptCodeSequence[0].CodeMeaning
+        for group in groups
+        for item in group[0].ContentSequence
+        if code(item) == "vx-position"
+    }
+    assert positions == {"L1": "L2 vertebra", "T12, excluded": "T12 vertebra", "L2": "L2 vertebra"}
+
+
+def test_no_viewer_prints_a_prediction_among_the_first_five_numbers(read: WrittenResults) -> None:
+    """Over the image there is no room for scale and origin."""
+    for group in hd.sr.srread(read.objects[1].path).content.get_volumetric_roi_measurement_groups():
+        first = [code(item) for item in group[0].ContentSequence if item.ValueType == "NUM"][:5]
+        assert len(first) == 5
+        assert not [name for name in first if name.startswith("vx-")]
+
+
+def test_the_opinions_are_coded_and_told_and_the_models_ones_with_their_origin(read: WrittenResults) -> None:
+    found = items(pydicom.dcmread(read.objects[1].path))
+    codes = {code(item): item.ConceptCodeSequence[0].CodeValue for item in found if code(item) in ("op-agreement", "op-leading")}
+    assert codes == {"op-agreement": "op-agree", "op-leading": "op-measurement"}
+    told = {code(item): item.TextValue for item in found if item.get("ValueType") == "TEXT" and code(item).startswith("op-")}
+    assert told == {
+        "op-measurement": "attenuation low",
+        "op-classifier": f"osteoporosis predicted at L1 ({TRAINED})",
+        "op-experts": f"osteoporosis predicted at L2 ({TRAINED})",
+    }
+
+
+def test_every_object_says_that_the_model_was_trained_on_simulated_patients(read: WrittenResults) -> None:
+    for result in read.objects:
+        dataset = pydicom.dcmread(result.path)
+        equipment = {item.ManufacturerModelName: item.ContributionDescription for item in dataset.ContributingEquipmentSequence}
+        assert equipment["vertebra-experts"] == (
+            "Reader of every vertebra: predicted density and position beside the measurement, measured nothing. "
+            "Trained on: simulated patients"
+        )
+        if result.kind in ("sr", "text"):
+            said = texts(dataset)
+            assert [line for line in said if line in (*LINES, AGREED)] == ([*LINES, AGREED] if result.kind == "sr" else [AGREED, *LINES])
+            assert all(TRAINED in line for line in said if "g/cm2" in line)
+        if result.kind == "picture":
+            assert dataset.ImageComments.endswith(
+                "Class probabilities: model trained on simulated patients. Density by vertebra: model trained on simulated patients."
+            )
+
+
+def test_names_that_look_wrong_are_a_warning_in_every_object(example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = with_experts(example.findings)
+    found = replace(found, warnings=(*found.warnings, OTHERWISE))
+    line = f"LEVELS_LOOK_OTHERWISE: {OTHERWISE.text}"
+    for result in write_results(found, example.headers, CONTEXT, tmp_path, ("sr", "text")).objects:
+        assert line in [item.TextValue for item in items(pydicom.dcmread(result.path)) if code(item) == "warning"]
+    assert f"! {line}" in said_on_page(found, monkeypatch)
+    assert "! LEVELS" not in said_on_page(with_experts(example.findings), monkeypatch)
+
+
+def test_the_page_has_predictions_in_the_table_and_opinions_side_by_side(findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = table(findings, INNER, 1.0)
+    heads = [cell.text for cell in rows[0].cells]
+    assert heads[-1] == f"PREDICTED, {TRAINED}"
+    cells = [[cell.text for cell in row.cells] for row in rows[2:]]
+    assert [row[-3:-1] for row in cells] == [["-", "-"], ["0.81", "30 %"], ["0.74", "61 %"]]
+    columns = rows[1].columns
+    assert all(left + width <= other for (left, width), (other, _) in pairwise(columns))
+    assert columns[-1][0] + columns[-1][1] == INNER
+    text = said_on_page(findings, monkeypatch)
+    assert "All three opinions agree. By the site's setting the measured attenuation leads." in text
+    assert "in the table (model trained on simulated patients)" in text
+
+
+def test_the_leading_opinion_is_marked_and_alone(example: Example) -> None:
+    for lead, marked in (
+        (OpinionSource.MEASUREMENT, "Measured attenuation - LEADS"),
+        (OpinionSource.CLASSIFIER, "Class at L1, predicted by a model - LEADS"),
+        (OpinionSource.EXPERTS, "Osteoporosis by vertebra, predicted by a model - LEADS"),
+    ):
+        blocks = opinion_blocks(with_experts(with_density_class(example.findings), lead=lead), INNER, 1.0)
+        assert [cell.text for cell in blocks[0].cells if cell.inverse] == [marked]
+        assert [cell.style.bold for cell in blocks[1].cells].count(True) == 1
+    absent = with_experts(example.findings, lead=OpinionSource.CLASSIFIER)
+    assert [cell.inverse for cell in opinion_blocks(absent, INNER, 1.0)[0].cells] == [False, False]
+    assert absent.opinions is not None
+    assert absent.opinions.lead_sentence == (
+        "By the site's setting the classifier at L1 leads; it was not given, and no other takes its place."
+    )
+    assert opinion_blocks(example.findings, INNER, 1.0) == []
+
+
+def test_the_headline_is_the_leading_opinions_with_the_measurement_beside_it(example: Example) -> None:
+    plain = headline(example.findings)
+    assert headline(with_experts(example.findings)) == plain
+    led = headline(with_experts(example.findings, lead=OpinionSource.EXPERTS))
+    assert led.title == "OSTEOPOROSIS PREDICTED AT L2 - BY A MODEL"
+    assert led.detail == (
+        "Leads by the site's setting; by a model trained on simulated patients, no DXA result. "
+        f"Measured: L1: 97 HU - LOW ATTENUATION. {plain.detail}"
+    )
+    assert headline(with_experts(example.findings, lead=OpinionSource.CLASSIFIER)) == plain, "nobody leads in another's place"
+    classed = headline(with_experts(with_density_class(example.findings), lead=OpinionSource.CLASSIFIER))
+    assert classed.title == "OSTEOPOROSIS PREDICTED AT L1 - BY A MODEL"
+
+
+def test_the_console_prints_predictions_and_opinions(findings: Findings, example: Example) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80)
+    print_report(console, report_of(findings))
+    said = " ".join(stream.getvalue().split())
+    assert (
+        "predicted: L1 0.81 g/cm2 30 %, L2 0.74 g/cm2 61 % (BMD on the scale of Hologic, osteoporosis; vertebra-experts, "
+        "trained on simulated patients)"
+    ) in said
+    assert AGREED.split(" By the")[0] in said
+    assert "the measured attenuation leads" in said
+    assert max(map(len, stream.getvalue().splitlines())) <= 80
+    print_report(console, report_of(replace(example.findings, experts=VertebraReadings(because="there is no bundle 'made'"))))
+    assert "predicted: none: there is no bundle 'made'" in " ".join(stream.getvalue().split())

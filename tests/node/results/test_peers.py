@@ -13,7 +13,7 @@ import SimpleITK as sitk  # noqa: N813 - the name that SimpleITK's own documenta
 
 from inference.findings import Correction
 from node.results import ResultObject, WrittenResults, write_results
-from tests.node.results.example import CONTEXT, Example, level_uncertain, refused, with_density_class, with_second_reader
+from tests.node.results.example import CONTEXT, Example, level_uncertain, refused, with_density_class, with_experts, with_second_reader
 from tests.node.results.iodcheck import iod_problems
 from tests.peers.tools import find_command, require_peer
 
@@ -53,11 +53,12 @@ def every_object(example: Example, written: WrittenResults, tmp_path_factory: py
         "calibrated": calibrated,
         "second reader": with_second_reader(example),
         "density class": with_density_class(with_second_reader(example)),
+        "experts": with_experts(with_density_class(with_second_reader(example))),
     }
     for name, variant in variants.items():
         folder = tmp_path_factory.mktemp(name)
         objects += write_results(variant, example.headers, CONTEXT, folder, ("seg", "sr", "text", "picture")).objects
-    assert len(objects) == 21
+    assert len(objects) == 25
     return tuple(objects)
 
 
@@ -79,7 +80,7 @@ def test_dciodvfy_has_no_new_complaint(every_object: tuple[ResultObject, ...]) -
 def test_dcmtk_reads_every_report(every_object: tuple[ResultObject, ...]) -> None:
     require_peer("dsrdump")
     reports = [result for result in every_object if result.kind in ("sr", "text")]
-    assert len(reports) == 11
+    assert len(reports) == 13
     for result in reports:
         done = _run("dsrdump", "-Ee", "+Pl", str(result.path))
         assert done.returncode == 0, done.stderr
@@ -136,6 +137,28 @@ def test_dcmqi_reads_the_second_readers_numbers(example: Example, tmp_path: Path
         if item["conceptCode"]["CodeValue"] == "second-level"
     }
     assert levels == {"L1": "L1 vertebra", "T12, excluded": "No body seen here", "L2": "Level not named"}
+
+
+def test_dcmqi_reads_what_the_experts_predict(example: Example, tmp_path: Path) -> None:
+    require_peer("tid1500reader")
+    out = tmp_path / "report.json"
+    (report,) = write_results(with_experts(with_density_class(example.findings)), example.headers, CONTEXT, tmp_path, ("sr",)).objects
+    done = _run("tid1500reader", "--inputDICOM", str(report.path), "--outputMetadata", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    groups = {group["TrackingIdentifier"]: group for group in json.loads(out.read_text())["Measurements"] if group.get("measurementItems")}
+    predicted = {
+        name: {
+            item["quantity"]["CodeValue"]: (item["value"], item["units"]["CodeValue"], item["derivationModifier"]["CodeMeaning"])
+            for item in group["measurementItems"]
+            if item["quantity"]["CodeValue"].startswith("vx-")
+        }
+        for name, group in groups.items()
+    }
+    assert predicted == {
+        "L1": {"vx-bmd": ("0.81", "g/cm2", "Estimated"), "vx-osteoporosis": ("30", "%", "Estimated")},
+        "L2": {"vx-bmd": ("0.74", "g/cm2", "Estimated"), "vx-osteoporosis": ("61", "%", "Estimated")},
+        "T12, excluded": {},
+    }
 
 
 def test_dcmqi_puts_every_segment_where_the_body_is(example: Example, written: WrittenResults, tmp_path: Path) -> None:
