@@ -1,6 +1,7 @@
 """How well vertebrae are read: by vertebra and by patient, with intervals over patients; density on a named scale, positions, tests."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from training.tpswav.task import Predictions
 
 CUT = 0.5
 """A vertebra is called osteoporotic above this probability: the larger of the two logits, as in the paper."""
+_REPEAT = " #"
+"""Between a level and the seed of its repeat."""
 PAPER_METRICS = ("accuracy", "sensitivity", "specificity", "f1")
 COLUMNS = (
     TableColumn(key="accuracy", heading="ACC", percent=True),
@@ -91,11 +94,21 @@ def area(label: Ints, probability: Floats) -> float:
     return auc(label, probability) if len(set(label.tolist())) == 2 else float("nan")
 
 
+def of_repeat(found: Predictions, seed: int) -> Predictions:
+    """The same vertebrae as of one repeat among several, which :func:`joined` may then put together: the level says which repeat."""
+    return replace(found, levels=tuple(f"{level}{_REPEAT}{seed}" for level in found.levels))
+
+
 def patient_scores(found: Predictions, options: BootstrapOptions | None = None) -> dict[str, Interval]:
-    """:data:`PAPER_METRICS` by patient, who is positive, truly and as predicted, where any vertebra with a diagnosis is (Table 3)."""
+    """:data:`PAPER_METRICS` by patient, who is positive, truly and as predicted, where any vertebra with a diagnosis is (Table 3).
+
+    A patient of several repeats counts once in each, and is still one patient to the intervals.
+    """
     chosen = labelled(found)
-    patients, true = any_by_patient(chosen.patients, chosen.label == 1)
-    _, said = any_by_patient(chosen.patients, chosen.probability > CUT)
+    repeats = [(patient, level.partition(_REPEAT)[2]) for patient, level in zip(chosen.patients, chosen.levels, strict=True)]
+    _, true = any_by_patient(repeats, chosen.label == 1)
+    _, said = any_by_patient(repeats, chosen.probability > CUT)
+    patients = [patient for patient, _ in dict.fromkeys(repeats)]
 
     def statistic(indices: Indices) -> dict[str, float]:
         scores = binary_metrics(true[indices].astype(int), said[indices].astype(int))
@@ -119,7 +132,7 @@ def on_own_scale(found: Predictions) -> Predictions:
 def compared(first: Predictions, second: Predictions) -> Comparison:
     """Paired t-test of the probability that each network gives the true diagnosis of the same vertebrae; positive: the second is better.
 
-    The paper does not say which values it pairs.
+    The paper does not say which values it pairs. A vertebra of several repeats is one pair, of its means: repeats are no further vertebrae.
 
     Raises
     ------
@@ -133,7 +146,12 @@ def compared(first: Predictions, second: Predictions) -> Comparison:
 
 
 def _right(found: Predictions) -> Floats:
-    return np.asarray(np.where(found.label == 1, found.probability, 1 - found.probability), dtype=np.float64)
+    """Probability of the true diagnosis by vertebra, a mean over repeats."""
+    right = np.where(found.label == 1, found.probability, 1 - found.probability)
+    own: dict[tuple[str, str], list[float]] = {}
+    for patient, level, value in zip(found.patients, found.levels, right.tolist(), strict=True):
+        own.setdefault((patient, level.partition(_REPEAT)[0]), []).append(value)
+    return np.array([np.mean(values) for values in own.values()], dtype=np.float64)
 
 
 def gates_by_device(found: Predictions) -> Mapping[str, NDArray[np.float64]]:

@@ -24,7 +24,7 @@ from training.metrics.table import ResultTable, TableColumn, TableRow
 from training.plots.roc import RocSeries, plot_roc
 from training.tpswav.cli import PATIENTS, SIMULATED
 from training.tpswav.data import composition
-from training.tpswav.evaluate import COLUMNS, area, at_site, compared, joined, labelled, patient_scores, vertebra_scores
+from training.tpswav.evaluate import COLUMNS, area, at_site, compared, joined, labelled, of_repeat, patient_scores, vertebra_scores
 from training.tpswav.losses import UNKNOWN
 from training.tpswav.options import ExpertOptions, quick, quick_pretraining
 from training.tpswav.pretrain_task import PretrainOptions
@@ -94,7 +94,7 @@ def run_table(table: Table, runs: Runs, options: BootstrapOptions) -> str:
         if notes[row.name]:
             continue
         console.print(f"{row.name} ...", highlight=False)
-        found[row.name] = joined([_of_repeat(one, seed) for one, seed in zip(runs.results(row.method), runs.campaign.seeds, strict=True)])
+        found[row.name] = joined([of_repeat(one, seed) for one, seed in zip(runs.results(row.method), runs.campaign.seeds, strict=True)])
     sites = sorted({site for one in found.values() for site, label in zip(one.sites, one.label, strict=True) if label != UNKNOWN})
     told = []
     for site in sites:
@@ -104,11 +104,6 @@ def run_table(table: Table, runs: Runs, options: BootstrapOptions) -> str:
         told.append(printed.markdown())
         _draw(here, runs.campaign.out / f"table-{table.number}-site-{site}-roc.png", f"site {site}")
     return "\n".join(told)
-
-
-def _of_repeat(found: Predictions, seed: int) -> Predictions:
-    """The same patients of another repeat are other lines, but of the same people: the level says which repeat."""
-    return replace(found, levels=tuple(f"{level} #{seed}" for level in found.levels))
 
 
 def _site_table(
@@ -137,10 +132,7 @@ def _site_table(
 
 
 def _scores(said: Predictions, table: Table, options: BootstrapOptions) -> Mapping[str, Interval]:
-    if table.level == "vertebra":
-        return vertebra_scores(said, options)
-    repeats = tuple(f"{patient}{level.partition(' ')[2]}" for patient, level in zip(said.patients, said.levels, strict=True))
-    return patient_scores(replace(said, patients=repeats), options)
+    return (vertebra_scores if table.level == "vertebra" else patient_scores)(said, options)
 
 
 def _paper(row: Row, site: str, columns: Sequence[TableColumn]) -> dict[str, float]:

@@ -24,7 +24,16 @@ from training.tpswav import data as data_module
 from training.tpswav.census import Census, Excluded, Exclusion
 from training.tpswav.crops import SMALL_BOX
 from training.tpswav.data import DataOptions, composition, load_parts, patients_of
-from training.tpswav.evaluate import compared, flipped_levels_caught, on_own_scale, patient_scores, report, vertebra_scores
+from training.tpswav.evaluate import (
+    compared,
+    flipped_levels_caught,
+    joined,
+    of_repeat,
+    on_own_scale,
+    patient_scores,
+    report,
+    vertebra_scores,
+)
 from training.tpswav.losses import unified_loss
 from training.tpswav.networks import SwavOptions
 from training.tpswav.options import ExpertOptions, paper_loop, quick
@@ -156,6 +165,34 @@ def test_two_networks_are_compared_on_the_same_vertebrae() -> None:
         compared(said(), said(levels=("L2",) * 5))
 
 
+def test_a_patient_of_several_repeats_is_one_draw_and_a_vertebra_one_pair() -> None:
+    many = vertebrae(40)
+    truth = np.array([one.label for one in many])
+    rng = np.random.default_rng(0)
+    one = said(
+        patients=tuple(vertebra.patient for vertebra in many),
+        sites=("A",) * 40,
+        devices=("Hologic",) * 40,
+        levels=tuple(vertebra.level for vertebra in many),
+        scale=("Hologic",) * 40,
+        label=truth,
+        bmd=np.array([vertebra.bmd_g_cm2 for vertebra in many]),
+        position=np.full(40, 13),
+        probability=np.clip(truth + rng.normal(0, 0.45, 40), 0, 1),
+        predicted_bmd=np.full(40, 0.8),
+        predicted_position=np.full(40, 13),
+        gates=np.ones((40, 1)),
+    )
+    better = replace(one, probability=np.where(truth == 1, one.probability + 0.1, one.probability - 0.05))
+    thrice = joined([of_repeat(one, seed) for seed in range(3)])
+    for scores in (patient_scores, vertebra_scores):
+        alone, repeated = scores(one), scores(thrice)  # the same network three times says nothing new of anybody
+        for name, interval in alone.items():
+            assert (repeated[name].low, repeated[name].high) == pytest.approx((interval.low, interval.high), nan_ok=True)
+    again = compared(thrice, joined([of_repeat(better, seed) for seed in range(3)]))
+    assert (again.n, again.p) == pytest.approx((40, compared(one, better).p))
+
+
 def test_the_level_check_says_by_how_much() -> None:
     assert level_shift([12, 13, 14], [12, 13, 14]) == 0
     assert level_shift([13, 14, 15, 16], [12, 13, 14, 16]) == 1
@@ -231,7 +268,7 @@ def test_a_run_is_judged_reported_and_published(tmp_path: Path) -> None:
     network = load_network(bundle)
     assert isinstance(network, VertebraExperts)
     again = predict(network, run.parts.judged, run.settled)
-    np.testing.assert_allclose(again.predicted_bmd, finished.judged.predicted_bmd, rtol=1e-4)
+    np.testing.assert_allclose(again.predicted_bmd, finished.judged.predicted_bmd, rtol=2e-3)  # weights are kept in half precision
     with pytest.raises(TrainingError, match="not vit"):
         publish(replace(run, options=replace(SMALL, backbone="vit")), finished, "x", tmp_path / "other")
 
