@@ -19,8 +19,9 @@ from inference.bundles import load_bundle, load_network
 from training.cxr.cases import LEVELS
 from training.cxr.estimates import Estimates
 from training.cxr.evaluate import levels_of, measured
+from training.cxr.film_options import HELD_OUT_SEED
 from training.cxr.folds import comparable
-from training.cxr.landmark_cli import HELD_OUT_SEED, report
+from training.cxr.landmark_cli import report
 from training.cxr.landmark_task import radial_errors_mm
 from training.cxr.options import DensityOptions, quick
 from training.cxr.simulated import COHORTS_OF_CXR, SimulatedOptions, prepare_simulated

@@ -12,7 +12,8 @@ _FLAGS = ("--restart", "--progress", "--no-progress")
 
 
 def note_commit(out: Path) -> None:
-    """Write the commit of this tree to ``out``, once; an empty file where there is no git."""
+    """Write the commit of this tree to ``out``, a folder that is made where it is missing, once; an empty file where there is no git."""
+    out.mkdir(parents=True, exist_ok=True)
     if (out / COMMIT).exists():
         return
     try:

@@ -29,6 +29,5 @@ def test_the_commit_is_noted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(subprocess, "run", without_git)
     other = tmp_path / "other"
-    other.mkdir()
     note_commit(other)
     assert noted_commit(other) is None

@@ -15,11 +15,12 @@ from inference.cxr.network import DensityEnsemble
 from inference.cxr.rois import Floats
 from inference.errors import Refusal
 from inference.networks2d import BACKBONES
+from training import commands
+from training.cxr import film_options
 from training.cxr.cases import LEVELS, Film, Films
 from training.cxr.estimates import Estimates, estimates_of, write_estimates
 from training.cxr.evaluate import AGREEMENT, agreement, draw, levels_of, summary
 from training.cxr.folds import CrossValidation
-from training.cxr.landmark_cli import HELD_OUT_SEED, SIMULATED, check_target, checked, cohort_of
 from training.cxr.manifest import ManifestOptions, prepare_manifest
 from training.cxr.options import DensityOptions, paper_loop, quick
 from training.cxr.publish import Origin, publish_density
@@ -36,7 +37,7 @@ _DIGITS = {"r": 3, "rmse": 3, "auc": 3}
 
 def train(
     out: Annotated[Path, typer.Option(help="Where prepared films, runs, estimates, pictures and the bundle go.")],
-    data: Annotated[str, typer.Option(help="'simulated', or a manifest (CSV, Parquet).")] = SIMULATED,
+    data: Annotated[str, typer.Option(help="'simulated', or a manifest (CSV, Parquet).")] = commands.SIMULATED,
     variant: Annotated[str, typer.Option(help=f"One of {', '.join(VARIANTS)}.")] = "proposed",
     backbone: Annotated[str, typer.Option(help=f"One of {', '.join(BACKBONES)}.")] = "vgg16",
     small: Annotated[bool, typer.Option("--quick", help="Regions of 32 pixels, an eighth of the width, few epochs: minutes.")] = False,
@@ -53,19 +54,19 @@ def train(
     landmarks: Annotated[Path | None, typer.Option(help="A CSV of a manifest's landmarks.")] = None,
     landmark_bundle: Annotated[Path | None, typer.Option(help="Finds the landmarks of a manifest's films.")] = None,
     patients: Annotated[int, typer.Option(min=10, help="Simulated patients.")] = 400,
-    cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_CXR)}.")] = "checkup",
-    seed: Annotated[int, typer.Option(min=0, help="Settles patients, parts, weights, order and augmentation.")] = 60,
-    paint_spacing_mm: Annotated[float, typer.Option(help="Voxels of the painted bodies.")] = 3.0,
-    pixel_spacing_mm: Annotated[float, typer.Option(help="Pixels of the simulated films.")] = 1.0,
+    cohort: film_options.CohortOption = "checkup",
+    seed: commands.SeedOption = 60,
+    paint_spacing_mm: film_options.PaintSpacingOption = 3.0,
+    pixel_spacing_mm: film_options.PixelSpacingOption = 1.0,
     densitometer: Annotated[str, typer.Option(help=f"On whose scale simulated density is told: {', '.join(DEVICES)}.")] = LUNAR,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare films.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of prepared films that several runs share.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the last checkpoint.")] = False,
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    device: commands.DeviceOption = "auto",
+    jobs: film_options.FilmJobsOption = 1,
+    cache: film_options.FilmCacheOption = None,
+    restart: commands.RestartOption = False,
+    progress: commands.ProgressOption = True,
 ) -> None:
     """Train a network for each vertebra and fold and write their bundle to OUT/bundle; the same command goes on where it stopped."""
-    check_target(out)
+    commands.bundle_target(out)
     options = DensityOptions(
         variant=variant,
         backbone=backbone,
@@ -77,27 +78,26 @@ def train(
     )
     options = quick(options) if small else options
     rate = learning_rate or (options.loop.learning_rate if small else paper_loop().learning_rate)
-    loop = replace(options.loop, epochs=epochs or options.loop.epochs, learning_rate=rate, device=checked(device))
+    loop = replace(options.loop, epochs=epochs or options.loop.epochs, learning_rate=rate, device=device)
     loop = replace(loop, warmup_epochs=min(loop.warmup_epochs, loop.epochs))
     options = replace(options, width=width or options.width, size=size or options.size, layers=layers or options.layers, loop=loop)
     options = replace(options, batch=batch or options.batch)
     simulated = SimulatedOptions(
         patients=patients,
         seed=seed,
-        cohort=cohort_of(cohort),
+        cohort=commands.cohort_named(cohort, COHORTS_OF_CXR),
         paint_spacing_mm=paint_spacing_mm,
         pixel_spacing_mm=pixel_spacing_mm,
         densitometer=densitometer,
     )
     given = ManifestOptions(manifest=Path(data), landmarks=landmarks, bundle=landmark_bundle)
-    films = _films(simulated if data == SIMULATED else given, cache or out / "films", jobs, progress=progress)
+    films = _films(simulated if data == commands.SIMULATED else given, cache or out / "films", jobs, progress=progress)
     _train(CrossValidation(films, options, out, progress=progress), resume=not restart)
 
 
 def _train(run: CrossValidation, *, resume: bool) -> None:
     console = Console(stderr=True)
     console.print(run.films.words(), highlight=False, markup=False)
-    run.out.mkdir(parents=True, exist_ok=True)
     note_commit(run.out)
     members = run.train(resume=resume, said=lambda level, fold: console.print(f"{level}, fold {fold} is done", highlight=False))
     found = run.estimates(members)
@@ -117,17 +117,17 @@ def _train(run: CrossValidation, *, resume: bool) -> None:
 def evaluate(
     bundle: Annotated[Path, typer.Option(help="A bundle's folder.")],
     landmark_bundle: Annotated[Path | None, typer.Option(help="Finds the landmarks; the true ones are taken when absent.")] = None,
-    data: Annotated[str, typer.Option(help="'simulated', or a manifest (CSV, Parquet).")] = SIMULATED,
+    data: Annotated[str, typer.Option(help="'simulated', or a manifest (CSV, Parquet).")] = commands.SIMULATED,
     landmarks: Annotated[Path | None, typer.Option(help="A CSV of a manifest's landmarks.")] = None,
     patients: Annotated[int, typer.Option(min=2, help="Simulated patients.")] = 100,
-    cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_CXR)}.")] = "checkup",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = HELD_OUT_SEED,
-    paint_spacing_mm: Annotated[float, typer.Option(help="Voxels of the painted bodies.")] = 3.0,
-    pixel_spacing_mm: Annotated[float, typer.Option(help="Pixels of the simulated films.")] = 1.0,
+    cohort: film_options.CohortOption = "checkup",
+    seed: commands.OtherSeedOption = film_options.HELD_OUT_SEED,
+    paint_spacing_mm: film_options.PaintSpacingOption = 3.0,
+    pixel_spacing_mm: film_options.PixelSpacingOption = 1.0,
     out: Annotated[Path | None, typer.Option(help="Where pictures and estimates go.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare films.")] = 1,
-    cache: Annotated[Path, typer.Option(help="Folder of prepared films.")] = Path(".osteon-films"),
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    jobs: film_options.FilmJobsOption = 1,
+    cache: film_options.KeptFilmsOption = film_options.KEPT_FILMS,
+    progress: commands.ProgressOption = True,
 ) -> None:
     """Estimate density with a bundle, as the node does, and print how well (Markdown on stdout)."""
     found = load_bundle(bundle)
@@ -136,15 +136,15 @@ def evaluate(
     simulated = SimulatedOptions(
         patients=patients,
         seed=seed,
-        cohort=cohort_of(cohort),
+        cohort=commands.cohort_named(cohort, COHORTS_OF_CXR),
         paint_spacing_mm=paint_spacing_mm,
         pixel_spacing_mm=pixel_spacing_mm,
         densitometer=found.metadata.osteon.densitometer or LUNAR,
     )
     given = ManifestOptions(manifest=Path(data), landmarks=landmarks, bundle=landmark_bundle)
-    films = _films(simulated if data == SIMULATED else given, cache, jobs, progress=progress)
+    films = _films(simulated if data == commands.SIMULATED else given, cache, jobs, progress=progress)
     finder = load_bundle(landmark_bundle) if landmark_bundle is not None else None
-    said, films = estimated(films, found, finder if data == SIMULATED else None)
+    said, films = estimated(films, found, finder if data == commands.SIMULATED else None)
     console = Console(stderr=True)
     console.print(films.words(), highlight=False, markup=False)
     typer.echo(report(said, f"{found.name} {found.metadata.version} on {films.description}"))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -10,6 +10,8 @@ from rich.console import Console
 
 from inference.bundles import load_bundle, load_network
 from inference.cxr.rois import LANDMARKS, Floats
+from training import commands
+from training.cxr import film_options
 from training.cxr.cases import Film, Films
 from training.cxr.landmark_task import NEAR_MM, LandmarkOptions, LandmarkTask, landmark_loop, quick_landmarks, radial_errors_mm
 from training.cxr.manifest import prepare_labelled
@@ -21,17 +23,11 @@ from training.data.values import Modality
 from training.errors import TrainingError
 from training.loop import fit
 from training.provenance import command_line, note_commit, noted_commit
-from training.simulation.population import CohortParameters
-
-DeviceName = Literal["auto", "cpu", "cuda"]
-SIMULATED = "simulated"
-HELD_OUT_SEED = 771
-"""Patients to evaluate on come from another seed than those to learn from."""
 
 
 def train(
     out: Annotated[Path, typer.Option(help="Where prepared films, checkpoint, log, curve and the bundle go.")],
-    data: Annotated[str, typer.Option(help="'simulated', or a CSV of landmarks: image, landmark, row, column.")] = SIMULATED,
+    data: Annotated[str, typer.Option(help="'simulated', or a CSV of landmarks: image, landmark, row, column.")] = commands.SIMULATED,
     small: Annotated[bool, typer.Option("--quick", help="Squares of 128 pixels, an eighth of the width, few epochs: minutes.")] = False,
     backbone: Annotated[str, typer.Option(help="Of the image's features.")] = "resnet18",
     width: Annotated[float | None, typer.Option(help="Factor on the channels of every layer.")] = None,
@@ -40,27 +36,27 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="The peak.")] = 1e-3,
     test: Annotated[float, typer.Option(min=0, max=0.9, help="Share of the patients that is kept aside to be judged by.")] = 0.1,
     patients: Annotated[int, typer.Option(min=10, help="Simulated patients; the paper marked 1000 films.")] = 400,
-    cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_CXR)}.")] = "spread",
-    seed: Annotated[int, typer.Option(min=0, help="Settles patients, split, weights, order and augmentation.")] = 60,
-    paint_spacing_mm: Annotated[float, typer.Option(help="Voxels of the painted bodies.")] = 3.0,
-    pixel_spacing_mm: Annotated[float, typer.Option(help="Pixels of the simulated films.")] = 1.0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare films.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of prepared films that several runs share.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the last checkpoint.")] = False,
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    cohort: film_options.CohortOption = "spread",
+    seed: commands.SeedOption = 60,
+    paint_spacing_mm: film_options.PaintSpacingOption = 3.0,
+    pixel_spacing_mm: film_options.PixelSpacingOption = 1.0,
+    device: commands.DeviceOption = "auto",
+    jobs: film_options.FilmJobsOption = 1,
+    cache: film_options.FilmCacheOption = None,
+    restart: commands.RestartOption = False,
+    progress: commands.ProgressOption = True,
 ) -> None:
     """Train the landmark network and write its bundle to OUT/bundle; the same command goes on after an interruption."""
-    check_target(out)
+    commands.bundle_target(out)
     options = LandmarkOptions(backbone=backbone, seed=seed)
     options = quick_landmarks(options) if small else options
-    loop = replace(landmark_loop(epochs or options.loop.epochs), learning_rate=learning_rate, seed=seed, device=checked(device))
+    loop = replace(landmark_loop(epochs or options.loop.epochs), learning_rate=learning_rate, seed=seed, device=device)
     loop = replace(loop, warmup_epochs=min(loop.warmup_epochs, loop.epochs))
     options = replace(options, width=width or options.width, size=size or options.size, loop=loop)
     simulated = SimulatedOptions(
         patients=patients,
         seed=seed,
-        cohort=cohort_of(cohort),
+        cohort=commands.cohort_named(cohort, COHORTS_OF_CXR),
         paint_spacing_mm=paint_spacing_mm,
         pixel_spacing_mm=pixel_spacing_mm,
     )
@@ -68,7 +64,6 @@ def train(
     console = Console(stderr=True)
     console.print(films.words(), highlight=False, markup=False)
     learnt, judged = _dealt(films, test, seed)
-    out.mkdir(parents=True, exist_ok=True)
     note_commit(out)
     task = LandmarkTask(options, learnt, tuple(film for film in judged if np.isfinite(film.spacing_mm)))
     fitted = fit(task, options.loop, out, resume=not restart, progress=progress)
@@ -82,15 +77,15 @@ def train(
 
 def evaluate(
     bundle: Annotated[Path, typer.Option(help="A bundle's folder.")],
-    data: Annotated[str, typer.Option(help="'simulated', or a CSV of landmarks.")] = SIMULATED,
+    data: Annotated[str, typer.Option(help="'simulated', or a CSV of landmarks.")] = commands.SIMULATED,
     patients: Annotated[int, typer.Option(min=2, help="Simulated patients.")] = 60,
-    cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_CXR)}.")] = "checkup",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = HELD_OUT_SEED,
-    paint_spacing_mm: Annotated[float, typer.Option(help="Voxels of the painted bodies.")] = 3.0,
-    pixel_spacing_mm: Annotated[float, typer.Option(help="Pixels of the simulated films.")] = 1.0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare films.")] = 1,
-    cache: Annotated[Path, typer.Option(help="Folder of prepared films.")] = Path(".osteon-films"),
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    cohort: film_options.CohortOption = "checkup",
+    seed: commands.OtherSeedOption = film_options.HELD_OUT_SEED,
+    paint_spacing_mm: film_options.PaintSpacingOption = 3.0,
+    pixel_spacing_mm: film_options.PixelSpacingOption = 1.0,
+    jobs: film_options.FilmJobsOption = 1,
+    cache: film_options.KeptFilmsOption = film_options.KEPT_FILMS,
+    progress: commands.ProgressOption = True,
 ) -> None:
     """Find landmarks with a bundle and print how far off they are (Markdown on stdout)."""
     found = load_bundle(bundle)
@@ -99,7 +94,7 @@ def evaluate(
     simulated = SimulatedOptions(
         patients=patients,
         seed=seed,
-        cohort=cohort_of(cohort),
+        cohort=commands.cohort_named(cohort, COHORTS_OF_CXR),
         paint_spacing_mm=paint_spacing_mm,
         pixel_spacing_mm=pixel_spacing_mm,
     )
@@ -133,7 +128,7 @@ def report(errors_mm: Floats, words: str) -> str:
 
 
 def _films(data: str, simulated: SimulatedOptions, cache: Path, jobs: int, *, progress: bool) -> Films:
-    if data == SIMULATED:
+    if data == commands.SIMULATED:
         return prepare_simulated(simulated, cache, jobs=jobs, progress=progress)
     return prepare_labelled(Path(data), cache, jobs=jobs, progress=progress)
 
@@ -150,43 +145,3 @@ def _dealt(films: Films, test: float, seed: int) -> tuple[tuple[Film, ...], tupl
     parts = [split.part_of(row) for row in rows]
     learnt = tuple(film for film, part in zip(known, parts, strict=True) if part != TEST)
     return learnt, tuple(film for film, part in zip(known, parts, strict=True) if part == TEST)
-
-
-def check_target(out: Path) -> None:
-    """Refuse to begin a run whose bundle could not be written.
-
-    Raises
-    ------
-    TrainingError
-        There is one already.
-    """
-    if (out / "bundle").exists():
-        raise TrainingError(f"{out / 'bundle'} exists; bundles are never overwritten: delete it or choose another --out")
-
-
-def checked(device: str) -> DeviceName:
-    """A device by name.
-
-    Raises
-    ------
-    TrainingError
-        There is none of that name.
-    """
-    for name in get_args(DeviceName):
-        if device == name:
-            known: DeviceName = name
-            return known
-    raise TrainingError(f"--device is auto, cpu or cuda, not {device}")
-
-
-def cohort_of(name: str) -> CohortParameters:
-    """A cohort by name.
-
-    Raises
-    ------
-    TrainingError
-        There is none of that name.
-    """
-    if name not in COHORTS_OF_CXR:
-        raise TrainingError(f"--cohort {name}: there is no such cohort; known: {', '.join(COHORTS_OF_CXR)}")
-    return COHORTS_OF_CXR[name]

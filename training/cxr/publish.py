@@ -1,6 +1,5 @@
 """From finished runs to bundles: landmarks, and the networks of all vertebrae and folds as one ensemble; and what each says of itself."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +30,8 @@ from training.cxr.task import RegionStore
 from training.errors import TrainingError
 from training.export import Publication, export_bundle
 from training.loop import Fitted
-from training.loop.curves import plot_learning_curves
-from training.loop.journal import FILE as LOG
 from training.metrics.bootstrap import Interval, bootstrap
+from training.publishing import hardware_of, learning_pictures, stated
 
 LANDMARKS_NAME, DENSITY_NAME, VERSION = "cxr-landmarks", "cxr-bmd", "1.0.0"
 LANDMARKS_PAPER = "Li et al. 2020, Structured landmark detection via topology-adapting deep graph learning"
@@ -77,8 +75,6 @@ def publish_landmarks(
     TrainingError
         As :func:`training.export.export_bundle`.
     """
-    curve = out / "curve.png"
-    plot_learning_curves(out / LOG, curve, title=f"Landmarks: learning from {films.trained_on.words}")
     metadata = OsteonMetadata(
         name=LANDMARKS_NAME,
         version=VERSION,
@@ -99,7 +95,7 @@ def publish_landmarks(
         description=f"A topology-adapting graph network on a {options.backbone} of width {options.width:g}: an affine step, then "
         f"{options.steps} local ones; trained on {films.trained_on.words}.",
         changelog={VERSION: "First release."},
-        pictures={"curve.png": curve, LOG: out / LOG},
+        pictures=learning_pictures(out, f"Landmarks: learning from {films.trained_on.words}"),
     )
     network = NetworkDefinition(architecture="landmark_graph", arguments=options.network_arguments())
     example = torch.from_numpy(np.stack([square(film.grey, options.size) for film in films.cases[:4]]))[:, None]
@@ -168,7 +164,7 @@ def _training(films: Films, seconds: float, model: nn.Module, seed: int, origin:
         command=origin.command,
         git_commit=origin.commit,
         seconds=max(seconds, 1e-3),
-        hardware=f"{platform.machine()}, {next(model.parameters()).device}",
+        hardware=hardware_of(model),
     )
 
 
@@ -185,7 +181,7 @@ def _landmark_metrics(errors_mm: Floats | None, words: str) -> tuple[Metric, ...
         return ()
     found, data = landmark_scores(errors_mm), f"{len(errors_mm)} films of {words} kept aside"
     named = {"error_mm": "Mean radial error, mm", "near": f"Share of landmarks under {NEAR_MM:g} mm"}
-    return tuple(_metric(named[key], one, len(errors_mm), data) for key, one in found.items())
+    return tuple(stated(named[key], one, len(errors_mm), data) for key, one in found.items())
 
 
 def _density_metrics(run: CrossValidation, found: Mapping[str, Interval]) -> tuple[Metric, ...]:
@@ -193,15 +189,7 @@ def _density_metrics(run: CrossValidation, found: Mapping[str, Interval]) -> tup
     data = f"{count} films of {run.films.trained_on.words} of the test part, mean of the folds"
     keys = [(name, level) for level in (*run.options.levels, AVERAGE) for name in AGREEMENT if f"{name}_{level}" in found]
     wanted = [(f"{_LABELS[name]}, {level}", found[f"{name}_{level}"]) for name, level in keys]
-    return tuple(_metric(name, one, count, data) for name, one in wanted if np.isfinite(one.value))
-
-
-def _metric(name: str, found: Interval, cases: int, data: str) -> Metric:
-    value = round(found.value, 4)
-    if not np.isfinite(found.low):
-        return Metric(name=name, value=value, cases=cases, data=data)
-    low, high = min(round(found.low, 4), value), max(round(found.high, 4), value)
-    return Metric(name=name, value=value, low=low, high=high, cases=cases, data=data)
+    return tuple(stated(name, one, count, data) for name, one in wanted if np.isfinite(one.value))
 
 
 def known_films(films: Films) -> tuple[Film, ...]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from inference.bundles import TrainedOn
 from inference.errors import PermanentError
 from training.campaign import campaign_bar, chosen_rows
+from training.commands import SIMULATED
 from training.cxr.cases import LEVELS, Films
 from training.cxr.folds import comparable
 from training.cxr.manifest import ManifestOptions, prepare_manifest
@@ -28,7 +29,6 @@ from training.cxr.tables_run import Campaign, Runs
 from training.metrics.bootstrap import BootstrapOptions
 from training.metrics.table import ResultTable
 
-SIMULATED = "simulated"
 QUICK_PATIENTS, QUICK_EPOCHS = 60, 5
 PATIENTS = 400
 TABLES = (*COMPARISONS, "2", "3")

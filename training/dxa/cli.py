@@ -9,6 +9,7 @@ from rich.console import Console
 
 from inference.bundles import Bundle, load_bundle, load_network, shipped_bundle
 from inference.dxa.network import SIZE, Output
+from training import commands
 from training.data.splits import TEST
 from training.dxa.cases import CLASSES, Prepared
 from training.dxa.data import DataOptions
@@ -24,14 +25,14 @@ from training.errors import TrainingError
 from training.provenance import command_line
 from training.resampling import Weighting
 
-SIMULATED = "simulated"
 HELD_OUT_SEED = 880
 """Patients to evaluate on come from another seed than those to learn from."""
+DataOption = Annotated[str, typer.Option(help="'simulated', a manifest (CSV, Parquet), or a folder of pictures with its table.")]
 
 
 def train(
     out: Annotated[Path, typer.Option(help="Where prepared cases, split, checkpoint, log, curve, metrics and the bundle go.")],
-    data: Annotated[str, typer.Option(help="'simulated', a manifest (CSV, Parquet), or a folder of pictures with its table.")] = SIMULATED,
+    data: DataOption = commands.SIMULATED,
     network: Annotated[str, typer.Option(help=f"One of {', '.join(NETWORKS)}.")] = CNN21,
     width: Annotated[float, typer.Option(help="Factor on the filters of the 21-layer network; 1 is the paper's.")] = 1.0,
     first: Annotated[First, typer.Option(help="First weights: the paper's (keras), or data for narrow networks.")] = "keras",
@@ -48,21 +49,19 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="At most; 10 without a better validation loss end it earlier.")] = 50,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
     batch: Annotated[int, typer.Option(min=2, help="Images of a step.")] = 16,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: commands.DeviceOption = "auto",
     patients: Annotated[int, typer.Option(min=10, help="Simulated patients.")] = PAPER_PATIENTS,
     cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_DXA)}.")] = "clinic",
     osteopenia: Annotated[bool, typer.Option(help="Osteopenia counts as normal; otherwise it is left out.")] = True,
     fold: Annotated[int, typer.Option(min=1, help="Which of the five folds validates.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Settles patients, split, weights, order and augmentation.")] = 50,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of prepared cases that several runs share.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the last checkpoint.")] = False,
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    seed: commands.SeedOption = 50,
+    jobs: commands.JobsOption = 1,
+    cache: commands.CacheOption = None,
+    restart: commands.RestartOption = False,
+    progress: commands.ProgressOption = True,
 ) -> None:
     """Train the 21-layer CNN or a baseline; the CNN's bundle goes to OUT/bundle. The same command goes on after an interruption."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise TrainingError(f"--device is auto, cpu or cuda, not {device}")
-    loop = replace(paper_loop(epochs), learning_rate=learning_rate, weight_decay=l2, seed=seed, device=device)  # type: ignore[arg-type]
+    loop = replace(paper_loop(epochs), learning_rate=learning_rate, weight_decay=l2, seed=seed, device=device)
     options = DxaOptions(
         network=network,
         width=width,
@@ -99,18 +98,14 @@ def source_of(data: str, patients: int, seed: int, cohort: str) -> SimulatedOpti
     TrainingError
         There is no such cohort.
     """
-    if data != SIMULATED:
+    if data != commands.SIMULATED:
         return Path(data)
-    if cohort not in COHORTS_OF_DXA:
-        raise TrainingError(f"--cohort {cohort}: there is no such cohort; known: {', '.join(COHORTS_OF_DXA)}")
-    return SimulatedOptions(patients=patients, seed=seed, cohort=COHORTS_OF_DXA[cohort])
+    return SimulatedOptions(patients=patients, seed=seed, cohort=commands.cohort_named(cohort, COHORTS_OF_DXA))
 
 
 def _train(run: DxaRun, *, resume: bool) -> None:
     console = Console(stderr=True)
-    target = run.out / "bundle"
-    if target.exists():
-        raise TrainingError(f"{target} exists; bundles are never overwritten: delete it or choose another --out")
+    target = commands.bundle_target(run.out)
     console.print(run.dealt.prepared.words(), highlight=False, markup=False)
     finished = run.train(resume=resume)
     _say(console, finished)
@@ -134,16 +129,16 @@ def _say(console: Console, finished: Finished) -> None:
 
 def evaluate(
     bundle: Annotated[Path | None, typer.Option(help="A bundle's folder; the shipped one when absent.")] = None,
-    data: Annotated[str, typer.Option(help="'simulated', a manifest (CSV, Parquet), or a folder of pictures with its table.")] = SIMULATED,
+    data: DataOption = commands.SIMULATED,
     patients: Annotated[int, typer.Option(min=10, help="Simulated patients.")] = 100,
     cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_DXA)}.")] = "clinic",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = HELD_OUT_SEED,
+    seed: commands.OtherSeedOption = HELD_OUT_SEED,
     part: Annotated[str | None, typer.Option(help=f"Only patients whose column 'split' says this, as in {TEST}.")] = None,
     osteopenia: Annotated[bool, typer.Option(help="Osteopenia counts as normal; otherwise it is left out.")] = True,
     out: Annotated[Path | None, typer.Option(help="Where plots and prepared cases go.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of prepared cases that several runs share.")] = None,
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    jobs: commands.JobsOption = 1,
+    cache: commands.CacheOption = None,
+    progress: commands.ProgressOption = True,
 ) -> None:
     """Classify images with a bundle and print how well (Markdown on stdout): metrics with intervals, confusion, calibration."""
     found = shipped_bundle(NAME) if bundle is None else load_bundle(bundle)

@@ -1,6 +1,5 @@
 """A trained 21-layer network as a bundle: what it was given, what it learned from, how well it does on the test part."""
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,11 +25,11 @@ from training.dxa.run import DxaRun, Finished
 from training.dxa.task import folded
 from training.errors import TrainingError
 from training.export import Publication, export_bundle
-from training.loop.curves import plot_learning_curves
 from training.metrics.bootstrap import Interval
+from training.provenance import noted_commit
+from training.publishing import hardware_of, learning_pictures, stated
 
 NAME, VERSION = "dxa-cnn21", "1.0.0"
-LOG = "log.csv"
 CHANNELS = 3
 INTENDED_USE = (
     "Probability of osteoporosis from the crop of L1 to L4 in an AP spine DXA image, beside the densitometer's own values and never "
@@ -58,9 +57,7 @@ def publish(run: DxaRun, finished: Finished, command: str, folder: Path) -> Bund
     """
     if (why := why_no_bundle(run)) is not None:
         raise TrainingError(f"no bundle: {why}")
-    curve = run.out / "curve.png"
-    plot_learning_curves(run.out / LOG, curve, title=f"21-layer CNN: learning from {run.dealt.trained_on.words}")
-    pictures = {"curve.png": curve, LOG: run.out / LOG}
+    pictures = learning_pictures(run.out, f"21-layer CNN: learning from {run.dealt.trained_on.words}")
     if finished.test is not None:
         pictures |= {path.name: path for path in draw(finished.test, run.out, "test part")}
     publication = Publication(
@@ -108,9 +105,9 @@ def metadata(run: DxaRun, finished: Finished, command: str) -> OsteonMetadata:
             data=_data(run),
             seed=run.options.loop.seed,
             command=command,
-            git_commit=run.commit,
+            git_commit=noted_commit(run.out),
             seconds=max(finished.fitted.seconds, 1e-3),
-            hardware=f"{platform.machine()}, {next(finished.fitted.model.parameters()).device}",
+            hardware=hardware_of(finished.fitted.model),
         ),
         metrics=_metrics(run, finished.metrics),
         intended_use=INTENDED_USE,
@@ -138,12 +135,4 @@ def _metrics(run: DxaRun, found: Mapping[str, Interval]) -> tuple[Metric, ...]:
     data = f"{count} images of {run.dealt.trained_on.words}, the test part"
     names = {column.key: column.heading for column in (*COLUMNS, *FURTHER)}
     shown = {name: one for name, one in found.items() if np.isfinite(one.value)}
-    return tuple(_metric(names[name][0].upper() + names[name][1:], one, count, data) for name, one in shown.items())
-
-
-def _metric(name: str, found: Interval, cases: int, data: str) -> Metric:
-    value = round(found.value, 4)
-    if not np.isfinite(found.low):
-        return Metric(name=name, value=value, cases=cases, data=data)
-    low, high = min(round(found.low, 4), value), max(round(found.high, 4), value)
-    return Metric(name=name, value=value, low=low, high=high, cases=cases, data=data)
+    return tuple(stated(names[name][0].upper() + names[name][1:], one, count, data) for name, one in shown.items())

@@ -1,24 +1,19 @@
 """One run for a bundle: one fold validates, the others train; the temperature comes from validation, the figures from the test part."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from training.data.files import replace_file
 from training.dxa.crossval import predicted
 from training.dxa.data import DataOptions, Dealt, Turn, load
 from training.dxa.evaluate import Predictions, scores, temperature_of
 from training.dxa.learner import Learner
 from training.dxa.options import DxaOptions
-from training.errors import TrainingError
 from training.loop import Fitted, fit
 from training.metrics.bootstrap import Interval
-from training.metrics.table import interval_json
-from training.provenance import note_commit, noted_commit
-
-METRICS = "metrics.json"
+from training.metrics.table import write_metrics
+from training.provenance import note_commit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +71,8 @@ class DxaRun:
         TrainingError
             As :func:`training.loop.fit` and :func:`~training.dxa.data.load`.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
         note_commit(self.out)
-        fitted = fit(self.learner.task(self.turn), self.options.loop, self.out, resume=resume, progress=self.progress)
-        if not fitted.history:
-            raise TrainingError("no epoch was completed; nothing was learned")
-        return self.finish(fitted)
+        return self.finish(fit(self.learner.task(self.turn), self.options.loop, self.out, resume=resume, progress=self.progress))
 
     def finish(self, fitted: Fitted) -> Finished:
         """Calibrate on the validation part, predict the test part and write ``metrics.json``."""
@@ -89,11 +80,5 @@ class DxaRun:
         temperature = temperature_of(validation)
         test = predicted(self.learner, fitted.model, self.dealt.test, temperature or 1.0) if self.dealt.test else None
         metrics = scores(test) if test is not None else {}
-        told = {"temperature": temperature, "metrics": interval_json(metrics)}
-        replace_file(self.out / METRICS, (json.dumps(told, indent=1) + "\n").encode())
+        write_metrics(metrics, self.out, temperature=temperature)
         return Finished(fitted=fitted, temperature=temperature, validation=validation, test=test, metrics=metrics)
-
-    @property
-    def commit(self) -> str | None:
-        """The commit of the tree in which the run was begun, where there was git."""
-        return noted_commit(self.out)

@@ -15,6 +15,7 @@ from pathlib import Path
 from inference.bundles import TrainedOn
 from inference.errors import PermanentError
 from training.campaign import campaign_bar, weights_of
+from training.commands import SIMULATED
 from training.dxa.crossval import CrossValidation, FoldResult
 from training.dxa.data import DataOptions, Dealt, load
 from training.dxa.evaluate import COLUMNS, pooled, scores
@@ -24,7 +25,6 @@ from training.dxa.tables_report import AUC_COLUMN, TABLE_5, TABLE_6, draw_row, d
 from training.metrics.bootstrap import BootstrapOptions
 from training.metrics.table import ResultTable, TableRow
 
-SIMULATED = "simulated"
 QUICK_PATIENTS, QUICK_EPOCHS, QUICK_WIDTH, QUICK_SCANS = 40, 8, 0.125, 1
 TABLES = (5, 6)
 

@@ -9,6 +9,7 @@ from training.errors import TrainingError
 
 Optimiser = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
+DeviceName = Literal["auto", "cpu", "cuda"]
 
 FREE_ON_RESUME = ("device", "patience", "log", "checkpoint_every_s")
 """Options that change nothing about the weights of an epoch; a run may be resumed with other values of these."""
@@ -71,7 +72,7 @@ class LoopOptions:
     accumulate: int = 1
     amp: bool = False
     amp_dtype: Literal["auto", "bfloat16", "float16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     seed: int = 0
     monitor: str | None = None
     maximise: bool = False

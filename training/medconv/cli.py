@@ -14,10 +14,12 @@ from inference.ct.segmentation import SEGMENTERS
 from inference.ct.segmentation.from_labels import MaskKind
 from inference.ct.segmentation.numbering import NUMBERINGS
 from inference.windows import WINDOWS
+from training import commands
 from training.data.manifest import read_manifest
 from training.data.splits import SplitOptions
 from training.errors import TrainingError
 from training.loop import LoopOptions
+from training.loop.options import DeviceName
 from training.medconv.crops import FULL_CROP, SMALL_CROP, CropOptions, Prepared
 from training.medconv.data import DataOptions, ct_rows, describe
 from training.medconv.evaluate import Predictions, draw, predictions_of, report
@@ -32,7 +34,6 @@ from training.medconv.task import CLASSES, predict
 from training.provenance import command_line
 from training.resampling import Weighting
 
-SIMULATED = "simulated"
 HELD_OUT_SEED = 770
 """Patients to evaluate on come from another seed than those to learn from."""
 QUICK_PATIENTS, PAPER_PATIENTS = 120, 389
@@ -47,7 +48,7 @@ class CropSize(StrEnum):
 
 def train(
     out: Annotated[Path, typer.Option(help="Where prepared cases, split, checkpoint, log, curve, metrics and the bundle go.")],
-    data: Annotated[str, typer.Option(help="'simulated', or a manifest (CSV, Parquet).")] = SIMULATED,
+    data: Annotated[str, typer.Option(help="'simulated', or a manifest (CSV, Parquet).")] = commands.SIMULATED,
     network: Annotated[str, typer.Option(help=f"One of {', '.join(NETWORKS)}.")] = "resnet50",
     width: Annotated[float | None, typer.Option(help="Factor on the channels of every layer; 1 is the paper's size.")] = None,
     small: Annotated[
@@ -73,16 +74,16 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="The peak.")] = 1e-3,
     monitor: Annotated[Monitor, typer.Option(help="What of the validation part chooses the best epoch.")] = "auc",
     amp: Annotated[bool, typer.Option("--amp", help="Mixed precision.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: commands.DeviceOption = "auto",
     patients: Annotated[
         int | None, typer.Option(min=10, help="Simulated patients; 389 as in the paper, 120 with --quick, when absent.")
     ] = None,
     cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_MEDCONV)}.")] = "austinspine",
-    seed: Annotated[int, typer.Option(min=0, help="Settles patients, split, weights, order and augmentation.")] = 40,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of prepared cases that several runs share.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the last checkpoint.")] = False,
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    seed: commands.SeedOption = 40,
+    jobs: commands.JobsOption = 1,
+    cache: commands.CacheOption = None,
+    restart: commands.RestartOption = False,
+    progress: commands.ProgressOption = True,
 ) -> None:
     """Train MedConv and write its bundle to OUT/bundle; the same command goes on after an interruption."""
     found_by = _found_by(segmenter, numbering, mask_kind, totalsegmentator)
@@ -110,9 +111,7 @@ def train(
 
 def _train(run: MedconvRun, *, resume: bool) -> None:
     console = Console(stderr=True)
-    target = run.out / "bundle"
-    if target.exists():
-        raise TrainingError(f"{target} exists; bundles are never overwritten: delete it or choose another --out")
+    target = commands.bundle_target(run.out)
     console.print(run.parts.prepared.words(), highlight=False, markup=False)
     finished = run.train(resume=resume)
     _say(console, finished)
@@ -138,11 +137,9 @@ def _tau2(loss: str, tau2: float | None) -> float:
 
 
 def _loop(
-    paper: LoopOptions, learning_rate: float, sam: float | None, *, schedule_free: bool, amp: bool, device: str, seed: int
+    paper: LoopOptions, learning_rate: float, sam: float | None, *, schedule_free: bool, amp: bool, device: DeviceName, seed: int
 ) -> LoopOptions:
-    if device not in ("auto", "cpu", "cuda"):
-        raise TrainingError(f"--device is auto, cpu or cuda, not {device}")
-    loop = replace(paper, learning_rate=learning_rate, sam_rho=sam, amp=amp, device=device, seed=seed)  # type: ignore[arg-type]
+    loop = replace(paper, learning_rate=learning_rate, sam_rho=sam, amp=amp, device=device, seed=seed)
     return replace(loop, schedule_free=True, schedule="constant") if schedule_free else loop
 
 
@@ -169,28 +166,26 @@ def _found_by(segmenter: str, numbering: str, mask_kind: MaskKind, totalsegmenta
 
 
 def _source(data: str, patients: int, seed: int, cohort: str) -> SimulatedOptions | Path:
-    if data != SIMULATED:
+    if data != commands.SIMULATED:
         return Path(data)
-    if cohort not in COHORTS_OF_MEDCONV:
-        raise TrainingError(f"--cohort {cohort}: there is no such cohort; known: {', '.join(COHORTS_OF_MEDCONV)}")
-    return SimulatedOptions(patients=patients, seed=seed, cohort=COHORTS_OF_MEDCONV[cohort])
+    return SimulatedOptions(patients=patients, seed=seed, cohort=commands.cohort_named(cohort, COHORTS_OF_MEDCONV))
 
 
 def evaluate(
     bundle: Annotated[Path | None, typer.Option(help="A bundle's folder; the shipped one when absent.")] = None,
-    data: Annotated[str, typer.Option(help="'simulated', or a manifest (CSV, Parquet).")] = SIMULATED,
+    data: Annotated[str, typer.Option(help="'simulated', or a manifest (CSV, Parquet).")] = commands.SIMULATED,
     patients: Annotated[int, typer.Option(min=10, help="Simulated patients.")] = 100,
     cohort: Annotated[str, typer.Option(help=f"Simulated population: {', '.join(COHORTS_OF_MEDCONV)}.")] = "austinspine",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = HELD_OUT_SEED,
+    seed: commands.OtherSeedOption = HELD_OUT_SEED,
     segmenter: Annotated[str, typer.Option(help=f"Who finds L1 in the studies of a manifest: {', '.join(SEGMENTERS)}.")] = "both",
     numbering: Annotated[str, typer.Option(help=f"Of a manifest's mask files, for --segmenter masks: {', '.join(NUMBERINGS)}.")] = "verse",
     mask_kind: Annotated[MaskKind, typer.Option(help="Whether those masks are whole vertebrae or bodies.")] = MaskKind.WHOLE,
     totalsegmentator: Annotated[Path | None, typer.Option(help="Its folder of weights, for the segmenter of this name.")] = None,
     part: Annotated[str | None, typer.Option(help="Only patients whose column 'split' says this, as in test.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where plots, predictions and prepared cases go.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of prepared cases that several runs share.")] = None,
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    jobs: commands.JobsOption = 1,
+    cache: commands.CacheOption = None,
+    progress: commands.ProgressOption = True,
 ) -> None:
     """Classify cases with a bundle and print how well (Markdown on stdout): metrics with intervals, confusion, calibration."""
     found = shipped_bundle(NAME) if bundle is None else load_bundle(bundle)

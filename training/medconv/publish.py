@@ -1,6 +1,5 @@
 """A trained MedConv as a bundle: what it was given, what it learned from, how well it does on the test part."""
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,14 +21,14 @@ from inference.bundles.metadata import Crop
 from inference.windows import window, windowed
 from training.errors import TrainingError
 from training.export import Publication, export_bundle
-from training.loop.curves import plot_learning_curves
 from training.medconv.evaluate import draw
 from training.medconv.run import Finished, MedconvRun
 from training.medconv.task import CLASSES
 from training.metrics.bootstrap import Interval
+from training.provenance import noted_commit
+from training.publishing import hardware_of, learning_pictures, stated
 
 NAME, VERSION = "medconv", "1.0.0"
-LOG = "log.csv"
 PAPER = "MedConv, arXiv 2502.00631; loss and adjustment: Menon et al. 2021, Long-tail learning via logit adjustment"
 INTENDED_USE = (
     "Probability of normal density, osteopenia and osteoporosis from the body of L1 in CT, beside the measured attenuation and never "
@@ -67,12 +66,9 @@ def publish(run: MedconvRun, finished: Finished, command: str, folder: Path) -> 
     """
     if (why := run.options.why_no_bundle()) is not None:
         raise TrainingError(f"no bundle: {why}")
-    curve = run.out / "curve.png"
-    plot_learning_curves(run.out / LOG, curve, title=f"MedConv: learning from {run.parts.trained_on.words}")
-    pictures = {"curve.png": curve, LOG: run.out / LOG}
+    pictures = learning_pictures(run.out, f"MedConv: learning from {run.parts.trained_on.words}")
     if finished.test is not None:
-        drawn = draw(finished.test, run.out, "test part")
-        pictures |= {path.name: path for path in drawn}
+        pictures |= {path.name: path for path in draw(finished.test, run.out, "test part")}
     publication = Publication(
         task="Density class (WHO) from the first lumbar vertebra in CT",
         description=f"A 3-D {run.options.network} of width {run.options.width:g} that reads the crop around L1, as MedConv does, "
@@ -116,9 +112,9 @@ def metadata(run: MedconvRun, finished: Finished, command: str) -> OsteonMetadat
             data=_data(run),
             seed=options.loop.seed,
             command=command,
-            git_commit=run.commit,
+            git_commit=noted_commit(run.out),
             seconds=max(finished.fitted.seconds, 1e-3),
-            hardware=f"{platform.machine()}, {next(finished.fitted.model.parameters()).device}",
+            hardware=hardware_of(finished.fitted.model),
         ),
         metrics=_metrics(run, finished.metrics),
         intended_use=INTENDED_USE,
@@ -135,12 +131,4 @@ def _data(run: MedconvRun) -> str:
 
 def _metrics(run: MedconvRun, found: Mapping[str, Interval]) -> tuple[Metric, ...]:
     data = f"{len(run.parts.test)} {run.parts.trained_on.words} of the test part"
-    return tuple(_metric(LABELS_OF_METRICS[name], one, len(run.parts.test), data) for name, one in found.items() if np.isfinite(one.value))
-
-
-def _metric(name: str, found: Interval, cases: int, data: str) -> Metric:
-    value = round(found.value, 4)
-    if not np.isfinite(found.low):
-        return Metric(name=name, value=value, cases=cases, data=data)
-    low, high = min(round(found.low, 4), value), max(round(found.high, 4), value)
-    return Metric(name=name, value=value, low=low, high=high, cases=cases, data=data)
+    return tuple(stated(LABELS_OF_METRICS[name], one, len(run.parts.test), data) for name, one in found.items() if np.isfinite(one.value))

@@ -1,6 +1,5 @@
 """One MedConv run: prepare and deal the cases, train, choose tau2 where asked for, predict the test part."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,8 +7,6 @@ from pathlib import Path
 
 from torch import nn
 
-from training.data.files import replace_file
-from training.errors import TrainingError
 from training.loop import Fitted, fit
 from training.medconv.crops import Case
 from training.medconv.data import DataOptions, Parts, load_parts
@@ -17,10 +14,8 @@ from training.medconv.evaluate import Predictions, predictions_of, scores, tuned
 from training.medconv.options import MedconvOptions
 from training.medconv.task import MedconvTask, predict
 from training.metrics.bootstrap import Interval
-from training.metrics.table import interval_json
-from training.provenance import note_commit, noted_commit
-
-METRICS = "metrics.json"
+from training.metrics.table import write_metrics
+from training.provenance import note_commit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +67,8 @@ class MedconvRun:
         TrainingError
             As :func:`training.loop.fit` and :func:`~training.medconv.data.load_parts`.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
         note_commit(self.out)
-        fitted = fit(self.task, self.options.loop, self.out, resume=resume, progress=self.progress)
-        if not fitted.history:
-            raise TrainingError("no epoch was completed; nothing was learned")
-        return self.finish(fitted)
+        return self.finish(fit(self.task, self.options.loop, self.out, resume=resume, progress=self.progress))
 
     def finish(self, fitted: Fitted) -> Finished:
         """Choose tau2, predict the test part and write ``metrics.json``."""
@@ -86,18 +77,8 @@ class MedconvRun:
         tau2 = tuned_tau2(validation) if self.options.tau2 is None else self.options.tau2
         test = self._predict(fitted.model, self.parts.test, priors, tau2) if self.parts.test else None
         metrics = scores(test) if test is not None else {}
-        write_metrics(metrics, tau2, self.out / METRICS)
+        write_metrics(metrics, self.out, tau2=tau2)
         return Finished(fitted=fitted, priors=priors, tau2=tau2, validation=validation, test=test, metrics=metrics)
 
     def _predict(self, model: nn.Module, cases: Sequence[Case], priors: tuple[float, ...], tau2: float) -> Predictions:
         return predictions_of(cases, predict(model, cases, self.options), priors, tau2)
-
-    @property
-    def commit(self) -> str | None:
-        """The commit of the tree in which the run was begun, where there was git."""
-        return noted_commit(self.out)
-
-
-def write_metrics(metrics: Mapping[str, Interval], tau2: float, path: Path) -> None:
-    """``{"tau2": ..., "metrics": {name: {value, low, high}}}``; what is not defined is null."""
-    replace_file(path, (json.dumps({"tau2": tau2, "metrics": interval_json(metrics)}, indent=1) + "\n").encode())

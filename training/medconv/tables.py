@@ -17,6 +17,7 @@ from inference.ct.segmentation.from_labels import MaskKind
 from inference.ct.segmentation.numbering import NUMBERINGS
 from inference.errors import OsteonError, PermanentError
 from training.campaign import campaign_bar, chosen_rows, weights_of
+from training.commands import SIMULATED
 from training.errors import TrainingError
 from training.medconv.crops import CropOptions
 from training.medconv.networks import NETWORKS
@@ -29,7 +30,6 @@ from training.medconv.tables_run import Campaign, Result, Runs
 from training.metrics.bootstrap import BootstrapOptions
 from training.metrics.table import TableRow
 
-SIMULATED = "simulated"
 QUICK_PATIENTS, QUICK_EPOCHS, QUICK_WIDTH = 72, 6, 0.125
 SWEEP = 6
 """The table that is one training and several adjustments of it."""

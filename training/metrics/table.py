@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from training.metrics.comparison import Comparison
 
 NOTHING = "–"
 """What stands where there is no number."""
+METRICS_FILE = "metrics.json"
+"""What a run was found to do on its test part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,3 +220,14 @@ def interval_json(values: Mapping[str, Interval]) -> dict[str, dict[str, float |
         name: {key: number if math.isfinite(number := getattr(one, key)) else None for key in ("value", "low", "high")}
         for name, one in values.items()
     }
+
+
+def write_metrics(metrics: Mapping[str, Interval], out: Path, **chosen: float | None) -> None:
+    """``{"tau2": ..., "metrics": {name: {value, low, high}}}`` in ``out/metrics.json``; what is not defined is null.
+
+    Parameters
+    ----------
+    chosen
+        What was chosen on the validation part, by name.
+    """
+    replace_file(out / METRICS_FILE, (json.dumps({**chosen, "metrics": interval_json(metrics)}, indent=1) + "\n").encode())

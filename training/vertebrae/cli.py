@@ -9,9 +9,10 @@ from rich.markdown import Markdown
 
 from inference.bundles import load_bundle, shipped_bundle
 from inference.ct.segmentation.network import NetworkSegmenter
+from training.commands import ProgressOption, RestartOption, bundle_target
 from training.vertebrae.evaluate import SEED, score_cohort, table
 from training.vertebrae.options import VertebraOptions
-from training.vertebrae.publish import NAME, check_target, publish
+from training.vertebrae.publish import NAME, publish
 from training.vertebrae.runs import VertebraRun, full_size, quick, refined
 
 
@@ -22,8 +23,8 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Settles the simulated patients.")] = 20,
     start: Annotated[Path | None, typer.Option(help="A bundle whose weights the run begins with, at a lower rate.")] = None,
     small: Annotated[bool, typer.Option("--quick", help="A minute's run of a tiny network, to see that everything works.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the last checkpoint.")] = False,
-    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+    restart: RestartOption = False,
+    progress: ProgressOption = True,
 ) -> None:
     """Train the second reader on simulated anatomy and write its bundle to OUT/bundle."""
     if small:
@@ -33,8 +34,7 @@ def train(
     else:
         options = full_size(epochs, patients, seed)
     run = VertebraRun(out=out, options=options)
-    target = out / "bundle"
-    check_target(target)
+    target = bundle_target(out)
     fitted = run.train(resume=not restart, progress=progress)
     bundle = publish(run, fitted, _command(options, small=small), target)
     console = Console(stderr=True)

@@ -1,6 +1,5 @@
 """The trained second reader as a bundle: what it is, what it learned from, how well it does on simulated scans it never saw."""
 
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from inference.bundles import (
     TrainingSummary,
     load_bundle,
 )
-from training.errors import TrainingError
 from training.export import Publication, export_bundle
 from training.loop import Fitted
-from training.loop.curves import plot_learning_curves
+from training.loop.journal import FILE as LOG
+from training.provenance import noted_commit
+from training.publishing import CURVE, hardware_of, learning_pictures
 from training.vertebrae.options import SPACING_MM, STRUCTURES, WINDOW_HU
 from training.vertebrae.runs import VertebraRun
 from training.vertebrae.task import dice_of
@@ -31,7 +31,6 @@ DATA = (
     "Simulated patients that follow no population (training/vertebrae/anatomy.py), each patch randomised anew "
     "(training/vertebrae/randomise.py). No patient's data, neither to train nor to choose."
 )
-LOG = "log.csv"
 INTENDED_USE = (
     "Second reader of vertebral bodies in CT beside the analytic segmenter. It finds the column and tells body, posterior elements, disc, "
     "sacrum, rib and pelvis apart; it measures nothing and decides no level alone. Research use."
@@ -52,13 +51,12 @@ def publish(run: VertebraRun, fitted: Fitted, command: str, folder: Path) -> Bun
     TrainingError
         As :func:`training.export.export_bundle`.
     """
-    picture = run.out / "curve.png"
-    plot_learning_curves(run.out / LOG, picture, title="Second reader of vertebrae: learning from simulated anatomy")
+    pictures = learning_pictures(run.out, "Second reader of vertebrae: learning from simulated anatomy")
     publication = Publication(
         task="Segmentation of the spine in CT as a second reader",
         description="A small 3-D UNet at 3 mm that was trained on simulated anatomy with domain randomisation, and on nothing else.",
         changelog={VERSION: "First release."},
-        pictures={"curve.png": picture, "log.csv": run.out / LOG, **_pictures_of_start(run)},
+        pictures=pictures | _pictures_of_start(run),
     )
     network = NetworkDefinition(architecture="unet", arguments=run.options.network_arguments())
     return export_bundle(fitted.model, _metadata(run, fitted, command), network, publication, folder)
@@ -88,9 +86,9 @@ def _metadata(run: VertebraRun, fitted: Fitted, command: str) -> OsteonMetadata:
             data=DATA + _started(run),
             seed=run.options.seed,
             command=command,
-            git_commit=run.commit,
+            git_commit=noted_commit(run.out),
             seconds=max(fitted.seconds, 1e-3),
-            hardware=f"{platform.machine()}, {_device(fitted)}",
+            hardware=hardware_of(fitted.model),
         ),
         metrics=tuple(_metrics(run, fitted)),
         intended_use=INTENDED_USE,
@@ -126,7 +124,7 @@ def _pictures_of_start(run: VertebraRun) -> dict[str, Path]:
     if run.options.start_from is None:
         return {}
     docs = run.options.start_from[0] / "docs"
-    return {f"start-{name}": docs / name for name in ("curve.png", "log.csv") if (docs / name).exists()}
+    return {f"start-{name}": docs / name for name in (CURVE, LOG) if (docs / name).exists()}
 
 
 def _started(run: VertebraRun) -> str:
@@ -137,19 +135,3 @@ def _started(run: VertebraRun) -> str:
     training = before.metadata.osteon.training
     made = f"`{training.command}` on {training.cases} such patients, commit {training.git_commit or 'unknown'}"
     return f" It began with the weights of an earlier run: {made}."
-
-
-def _device(fitted: Fitted) -> str:
-    return str(next(fitted.model.parameters()).device)
-
-
-def check_target(folder: Path) -> None:
-    """Refuse a target that is taken before an hour is spent, not after.
-
-    Raises
-    ------
-    TrainingError
-        The folder exists.
-    """
-    if folder.exists():
-        raise TrainingError(f"{folder} exists; bundles are never overwritten: delete it or choose another --bundle")

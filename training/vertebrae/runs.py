@@ -6,9 +6,8 @@ from pathlib import Path
 from rich.progress import track
 
 from inference.bundles import Bundle
-from training.errors import TrainingError
 from training.loop import Fitted, LoopOptions, fit
-from training.provenance import note_commit, noted_commit
+from training.provenance import note_commit
 from training.vertebrae.anatomy import Pool
 from training.vertebrae.options import VertebraOptions, check_structures
 from training.vertebrae.task import VertebraTask
@@ -81,15 +80,6 @@ class VertebraRun:
     def train(self, *, resume: bool = True, progress: bool = True) -> Fitted:
         """Train to the end, going on from the last checkpoint where there is one."""
         check_structures()
-        self.out.mkdir(parents=True, exist_ok=True)
         note_commit(self.out)
         self.paint(progress=progress)
-        fitted = fit(self.task, self.options.loop, self.out, resume=resume, progress=progress)
-        if not fitted.history:
-            raise TrainingError("no epoch was completed; nothing was learned")
-        return fitted
-
-    @property
-    def commit(self) -> str | None:
-        """The commit of the tree in which the run was begun, where there was git."""
-        return noted_commit(self.out)
+        return fit(self.task, self.options.loop, self.out, resume=resume, progress=progress)

@@ -44,8 +44,10 @@ def test_landmarks_are_trained_published_and_evaluated(tmp_path: Path, capsys: p
     printed = capsys.readouterr().out
     assert "| landmarks | mean radial error, mm | under 4 mm | worst, mm |" in printed
     assert "| T12 |" in printed
-    with pytest.raises(TrainingError, match="never overwritten"):
-        landmark_cli.check_target(out)
+    with pytest.raises(SystemExit) as ending:
+        training_cli.main(["train", "cxr-landmarks", "--out", str(out)])
+    assert ending.value.code == 2
+    assert "never overwritten" in capsys.readouterr().err
 
 
 def test_density_is_trained_published_and_evaluated(
@@ -73,10 +75,12 @@ def test_density_is_trained_published_and_evaluated(
     assert capsys.readouterr().out.strip() == str(tmp_path / "patches" / "estimates.csv")
 
 
-def test_what_cannot_be_asked_for_is_said() -> None:
-    with pytest.raises(TrainingError, match="no such cohort"):
-        landmark_cli.cohort_of("nobody")
-    with pytest.raises(TrainingError, match="auto, cpu or cuda"):
-        landmark_cli.checked("tpu")
-    assert landmark_cli.checked("cpu") == "cpu"
-    assert {"cxr", "cxr-landmarks"} <= training_cli.TRAINABLES.keys()
+@pytest.mark.parametrize("model", ["cxr", "cxr-landmarks"])
+@pytest.mark.parametrize(("given", "said"), [(("--cohort", "nobody"), "no such cohort"), (("--device", "tpu"), "value for '--device'")])
+def test_what_cannot_be_asked_for_is_bad_usage(
+    model: str, given: tuple[str, str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        training_cli.main(["train", model, "--out", str(tmp_path), *given])
+    assert ending.value.code == 2
+    assert said in capsys.readouterr().err

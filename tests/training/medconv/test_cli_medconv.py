@@ -80,7 +80,7 @@ def test_quick_is_small_but_for_what_is_named(asked: list[MedconvRun], tmp_path:
         ("--numbering mine", "--numbering mine"),
         ("--cohort mars", "no such cohort"),
         ("--windows lung", "no window 'lung'"),
-        ("--device tpu", "auto, cpu or cuda"),
+        ("--device tpu", "Invalid value for '--device'"),
     ],
 )
 def test_what_cannot_be_used_is_named(given: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

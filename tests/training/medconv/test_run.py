@@ -22,9 +22,10 @@ from training.medconv.crops import CropOptions, Prepared
 from training.medconv.data import DataOptions, load_parts
 from training.medconv.evaluate import tuned_tau2
 from training.medconv.publish import metadata, publish
-from training.medconv.run import METRICS, Finished, MedconvRun
+from training.medconv.run import Finished, MedconvRun
 from training.medconv.simulated import SimulatedOptions
 from training.medconv.task import CLASSES, predict
+from training.metrics.table import METRICS_FILE
 from training.preparing import Skipped
 
 pytestmark = pytest.mark.unit
@@ -129,7 +130,7 @@ def test_tau2_is_chosen_on_the_validation_part_alone(done: tuple[MedconvRun, Fin
     assert finished.test is not None
     assert finished.test.tau2 == finished.tau2
     assert not set(finished.test.patients) & set(finished.validation.patients)
-    told = json.loads((this.out / METRICS).read_text())
+    told = json.loads((this.out / METRICS_FILE).read_text())
     assert told["tau2"] == finished.tau2
     assert told["metrics"]["accuracy"]["value"] == finished.metrics["accuracy"].value
 
@@ -174,7 +175,7 @@ def test_a_model_of_patients_does_not_claim_to_be_simulated(done: tuple[MedconvR
 def test_networks_that_the_node_does_not_know_give_no_bundle(done: tuple[MedconvRun, Finished], tmp_path: Path) -> None:
     this, finished = done
     for changes, why in (({"network": "mobilenetv2"}, "not mobilenetv2"), ({"windows": ("soft", "bone")}, "one window")):
-        other = replace(this, options=replace(this.options, **changes))  # type: ignore[arg-type]
+        other = replace(this, options=replace(this.options, **changes))
         assert why in str(other.options.why_no_bundle())
         with pytest.raises(TrainingError, match="no bundle"):
             publish(other, finished, "x", tmp_path / "bundle")

@@ -1,6 +1,7 @@
 """Tables of the papers: what is shown to a person, what is kept for a program."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,17 @@ import pytest
 from training.errors import TrainingError
 from training.metrics.bootstrap import Interval
 from training.metrics.comparison import Comparison
-from training.metrics.table import NOTHING, ResultTable, TableColumn, TableRow, confusion_lines, interval_json, value_lines
+from training.metrics.table import (
+    METRICS_FILE,
+    NOTHING,
+    ResultTable,
+    TableColumn,
+    TableRow,
+    confusion_lines,
+    interval_json,
+    value_lines,
+    write_metrics,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -77,3 +88,9 @@ def test_values_confusion_and_json() -> None:
     assert value_lines([TABLE.columns[0]], {"accuracy": value})[-1] == f"| accuracy | 64.1 % | 53.0 to {NOTHING} |"
     assert confusion_lines([0, 0, 1, 1], [0, 1, 1, 1], ("low", "high"))[-2:] == ["| low | 1 | 1 |", "| high | 0 | 2 |"]
     assert interval_json({"accuracy": value}) == {"accuracy": {"value": 0.641, "low": 0.53, "high": None}}
+
+
+def test_metrics_are_written_with_what_was_chosen(tmp_path: Path) -> None:
+    write_metrics({"auc": Interval(value=0.5, low=0.25, high=float("nan"))}, tmp_path, tau2=1.5, temperature=None)
+    told = json.loads((tmp_path / METRICS_FILE).read_text())
+    assert told == {"tau2": 1.5, "temperature": None, "metrics": {"auc": {"value": 0.5, "low": 0.25, "high": None}}}
