@@ -100,7 +100,7 @@ def _other_readings(report: Json) -> list[str]:
     """What stands beside the measurement; absent from what an earlier version recorded."""
     lines = [f"second reader: {_second_reader(report['second_reader'])}"] if report.get("second_reader") else []
     lines += [f"density class: {density_class_line(report['density_class'])}"] if report.get("density_class") else []
-    lines += [f"predicted: {experts_line(report['experts'])}"] if report.get("experts") else []
+    lines += [f"every vertebra: {experts_line(report['experts'])}"] if report.get("experts") else []
     lines += [f"opinions: {opinions_line(report['opinions'])}"] if report.get("opinions") else []
     lines += dxa_lines(report["dxa"]) if report.get("dxa") else []
     return lines + (cxr_lines(report["cxr"], report["estimates"]) if report.get("cxr") else [])

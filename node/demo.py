@@ -23,7 +23,7 @@ from node.app import Node
 from node.clock import utc_now
 from node.config import Completion, Config, Destination, Logging, Receiver, Storage
 from node.config_file import find_config, load_config
-from node.console import density_class_line, outcome_line
+from node.console import density_class_line, experts_line, opinions_line, outcome_line
 from node.errors import DeliveryError, ExitCode
 from node.ledger import Ledger
 from node.outbox.cstore import Item, send
@@ -193,6 +193,8 @@ def _print(console: Console, ledger: Ledger, folder: Path, kept: bool) -> None:
         facts.add_column()
         facts.add_row("outcome", line)
         facts.add_row("density class", escape(_density_class(report.findings)))
+        for name, told in _beside(report.findings):
+            facts.add_row(name, escape(told))
         facts.add_row("at the PACS", ", ".join(delivered))
         where = study.workflow or "no workflow"
         console.print(f"\n[bold]study …{study.study_uid[-8:]}[/], {study.instances} {'/'.join(study.modalities)}, {escape(where)}")
@@ -211,6 +213,13 @@ def _density_class(findings: Mapping[str, Any] | None) -> str:
     """The class, how it stands to band or densitometer, and its model; or why there is none; a dash where there was nothing to read."""
     density = (findings or {}).get("density_class")
     return density_class_line(density) if density else "-"
+
+
+def _beside(findings: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What a reader of every vertebra predicts, and the opinions side by side; nothing where none was asked for."""
+    experts, opinions = (findings or {}).get("experts"), (findings or {}).get("opinions")
+    told = [("every vertebra", experts_line(experts))] if experts else []
+    return told + ([("opinions", opinions_line(opinions))] if opinions else [])
 
 
 def _free_port() -> int:

@@ -160,7 +160,7 @@ def _of_experts(levels: Sequence[str] | None) -> Opinion | None:
     if levels:
         words, left = f"osteoporosis predicted at {', '.join(levels)}", {BoneLabel.OSTEOPOROSIS.value}
     else:
-        words, left = "osteoporosis predicted at no vertebra", {BoneLabel.NORMAL.value, BoneLabel.OSTEOPENIA.value}
+        words, left = "no vertebra predicted osteoporotic", {BoneLabel.NORMAL.value, BoneLabel.OSTEOPENIA.value}
     return Opinion(source=OpinionSource.EXPERTS, words=words, open_classes=frozenset(left))
 
 

@@ -2,13 +2,19 @@
 
 from typing import Final
 
-from inference.ct.opinions import Opinion
+from inference.ct.opinions import Opinion, OpinionSource
 from inference.findings import Findings
-from node.results import codes
 from node.results.experts import opinion_text
 from node.results.page_text import GREY, LIGHT, WHITE, Block, Cell, Drawable, Row, Style, paragraph
 
 _GAP: Final = 36
+_INDENT: Final = 8
+"""The white behind what leads is a little wider than its letters."""
+_TITLE: Final = {
+    OpinionSource.MEASUREMENT: "MEASURED ATTENUATION",
+    OpinionSource.CLASSIFIER: "L1, BY A CLASSIFIER",
+    OpinionSource.EXPERTS: "EVERY VERTEBRA, BY A MODEL",
+}
 _LEADS: Final = " - LEADS"
 
 
@@ -26,24 +32,25 @@ def opinion_blocks(findings: Findings, width: int, factor: float) -> list[Drawab
     if opinions is None or not opinions.given:
         return []
     number = len(opinions.given)
-    column = (width - _GAP * (number - 1)) // number
-    columns = tuple((place * (column + _GAP), column) for place in range(number))
+    column = (width - _INDENT - _GAP * (number - 1)) // number
+    columns = tuple((_INDENT + place * (column + _GAP), column) for place in range(number))
     led = [one is opinions.leading for one in opinions.given]
     heads = tuple(_head(one, leads, factor) for one, leads in zip(opinions.given, led, strict=True))
     said = tuple(
         Cell(text=opinion_text(one, findings), style=Style(size=21, bold=leads, grey=WHITE if leads else LIGHT).scaled(factor))
         for one, leads in zip(opinions.given, led, strict=True)
     )
-    told = f"{opinions.sentence} {opinions.lead_sentence}"
+    told = opinions.sentence if opinions.leading is not None else f"{opinions.sentence} {opinions.lead_sentence}"
     return [
-        Row(cells=heads, columns=columns, rule=False, padding=round(6 * factor)),
-        Row(cells=said, columns=columns, padding=round(4 * factor)),
-        paragraph(told, Style(size=21, bold=True, grey=WHITE).scaled(factor), width),
         Block(lines=(), after=round(10 * factor)),
+        Row(cells=heads, columns=columns, rule=False, padding=round(5 * factor)),
+        Row(cells=said, columns=columns, rule=False, padding=round(3 * factor)),
+        Block(lines=(), after=round(6 * factor)),
+        paragraph(told, Style(size=21, bold=True, grey=WHITE).scaled(factor), width, after=round(16 * factor)),
     ]
 
 
 def _head(opinion: Opinion, leads: bool, factor: float) -> Cell:
     """Whose opinion; black on white where it leads."""
-    text = f"{codes.OPINION[opinion.source].meaning}{_LEADS if leads else ''}"
+    text = f"{_TITLE[opinion.source]}{_LEADS if leads else ''}"
     return Cell(text=text, style=Style(size=19, bold=True, grey=GREY).scaled(factor), inverse=leads)

@@ -10,7 +10,7 @@ from inference.findings import Band, ClassAgreement, CtSummary, DensityClass, Ro
 from node.demo import _demo_config, _print
 from node.ledger import Ledger
 from tests.node.ledger_steps import result, working
-from tests.node.results.example import CLASS_MODEL
+from tests.node.results.example import CLASS_MODEL, with_experts
 from tests.node.support import at
 
 pytestmark = pytest.mark.unit
@@ -26,20 +26,22 @@ CLASS = DensityClass(
 )
 
 
-def printed(tmp_path: Path, density: DensityClass | None) -> str:
-    """The table after one measured study, as one line of words."""
+def printed(tmp_path: Path, density: DensityClass | None, width: int = 260, *, read: bool = False) -> str:
+    """The table after one measured study, as it is printed."""
+    tmp_path.mkdir(exist_ok=True)
     with Ledger.open(f"sqlite:///{tmp_path / 'osteon.db'}", at(0)) as ledger:
         claim = working(ledger)
         run = result("1.2.3", "7.sr")
         findings = replace(run.findings, summary=SUMMARY, density_class=density)
+        findings = with_experts(findings) if read else findings
         ledger.jobs.finish(claim.job_id, "w1", replace(run, findings=findings), at(110))
-        console = Console(record=True, width=260)
+        console = Console(record=True, width=width)
         _print(console, ledger, tmp_path, kept=False)
-    return " ".join(console.export_text().split())
+    return console.export_text()
 
 
 def test_the_table_shows_class_agreement_and_what_the_model_learned_from(tmp_path: Path) -> None:
-    text = printed(tmp_path, CLASS)
+    text = " ".join(printed(tmp_path, CLASS).split())
     assert "L1 97 HU, LOW: at or below the high-specificity threshold" in text
     assert (
         "osteoporosis, agrees with the band (normal 10 %, osteopenia 20 %, osteoporosis 70 %; medconv, trained on simulated patients)"
@@ -49,7 +51,17 @@ def test_the_table_shows_class_agreement_and_what_the_model_learned_from(tmp_pat
 
 def test_the_table_says_why_there_is_no_class(tmp_path: Path) -> None:
     none = DensityClass(level="L1", probabilities=None, predicted=None, agreement=None, model=None, because="there is no bundle 'medconv'")
-    assert "none: there is no bundle 'medconv'" in printed(tmp_path, none)
+    assert "none: there is no bundle 'medconv'" in " ".join(printed(tmp_path, none).split())
+
+
+def test_predictions_by_vertebra_and_opinions_fit_a_narrow_terminal(tmp_path: Path) -> None:
+    text = printed(tmp_path, CLASS, width=80, read=True)
+    assert max(map(len, text.splitlines())) <= 80
+    said = " ".join(text.split())
+    assert "every vertebra L1 0.81 g/cm2 30 %, L2 0.74 g/cm2 61 % (BMD on the scale of Hologic" in said
+    assert "vertebra-experts, trained on simulated patients)" in said
+    assert "opinions All three opinions agree: attenuation low; osteoporosis predicted at L1; osteoporosis predicted at L2." in said
+    assert "every vertebra" not in printed(tmp_path / "none", CLASS)
 
 
 def test_the_demo_allows_models_of_simulated_patients_and_keeps_to_loopback(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The experts in the CT workflow: beside the attenuation, in the models, with opinions side by side; absent unless a site asks."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,22 @@ def test_readings_stand_beside_the_attenuation(tmp_path: Path, segmenter: Knowin
     assert found.opinions.leading is not None
     assert found.opinions.leading.source is OpinionSource.EXPERTS
     assert found.outcome in (Outcome.RESULT, Outcome.RESULT_WITH_WARNINGS)
+
+
+def test_an_alarm_that_leads_is_in_the_recommendation(tmp_path: Path, segmenter: KnowingSegmenter) -> None:
+    series(tmp_path / "study", segmenter, levels=LUMBAR, trabecular_hu=(240, 240, 240))
+    write_experts(tmp_path / "bundles", odds=2.0)
+    source = BundleSource(shipped=tmp_path / "bundles", allow_simulated=True)
+    options = CtOptions(classifier=None, experts="vertebra-experts", bundles=source)
+    plain = run(tmp_path / "study", options)
+    led = run(tmp_path / "study", dataclasses.replace(options, leading=OpinionSource.EXPERTS))
+    assert plain.summary is not None
+    assert led.summary is not None
+    assert "rule out" in plain.summary.recommendation
+    assert led.summary.recommendation == (
+        f"Osteoporosis predicted at L1, L2, which leads by the site's setting: consider DXA. {plain.summary.recommendation}"
+    )
+    assert dataclasses.replace(led.summary, recommendation="") == dataclasses.replace(plain.summary, recommendation="")
 
 
 def test_the_site_s_configuration_reaches_the_workflow() -> None:

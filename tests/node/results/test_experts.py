@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import highdicom as hd
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -21,7 +22,8 @@ from node.results import WrittenResults, write_results
 from node.results.experts import expert_cells, experts_lines, opinion_lines
 from node.results.page_opinions import opinion_blocks
 from node.results.page_table import table
-from node.results.picture import INNER
+from node.results.page_text import Row
+from node.results.picture import BACKGROUND, INNER, MARGIN, draw_page
 from node.results.roles import EXPERTS, role_of
 from node.results.wording import headline
 from tests.node.results.example import CONTEXT, EXPERTS_MODEL, Example, with_density_class, with_experts, with_second_reader
@@ -207,26 +209,34 @@ def test_the_page_has_predictions_in_the_table_and_opinions_side_by_side(finding
     assert all(left + width <= other for (left, width), (other, _) in pairwise(columns))
     assert columns[-1][0] + columns[-1][1] == INNER
     text = said_on_page(findings, monkeypatch)
-    assert "All three opinions agree. By the site's setting the measured attenuation leads." in text
+    assert "All three opinions agree." in text
     assert "in the table (model trained on simulated patients)" in text
 
 
 def test_the_leading_opinion_is_marked_and_alone(example: Example) -> None:
     for lead, marked in (
-        (OpinionSource.MEASUREMENT, "Measured attenuation - LEADS"),
-        (OpinionSource.CLASSIFIER, "Class at L1, predicted by a model - LEADS"),
-        (OpinionSource.EXPERTS, "Osteoporosis by vertebra, predicted by a model - LEADS"),
+        (OpinionSource.MEASUREMENT, "MEASURED ATTENUATION - LEADS"),
+        (OpinionSource.CLASSIFIER, "L1, BY A CLASSIFIER - LEADS"),
+        (OpinionSource.EXPERTS, "EVERY VERTEBRA, BY A MODEL - LEADS"),
     ):
         blocks = opinion_blocks(with_experts(with_density_class(example.findings), lead=lead), INNER, 1.0)
-        assert [cell.text for cell in blocks[0].cells if cell.inverse] == [marked]
-        assert [cell.style.bold for cell in blocks[1].cells].count(True) == 1
+        heads, said = (block for block in blocks if isinstance(block, Row))
+        assert [cell.text for cell in heads.cells if cell.inverse] == [marked]
+        assert [cell.style.bold for cell in said.cells] == [cell.inverse for cell in heads.cells]
     absent = with_experts(example.findings, lead=OpinionSource.CLASSIFIER)
-    assert [cell.inverse for cell in opinion_blocks(absent, INNER, 1.0)[0].cells] == [False, False]
+    heads = next(block for block in opinion_blocks(absent, INNER, 1.0) if isinstance(block, Row))
+    assert [cell.inverse for cell in heads.cells] == [False, False]
     assert absent.opinions is not None
     assert absent.opinions.lead_sentence == (
         "By the site's setting the classifier at L1 leads; it was not given, and no other takes its place."
     )
     assert opinion_blocks(example.findings, INNER, 1.0) == []
+
+
+def test_what_leads_does_not_stand_out_of_the_margin(findings: Findings) -> None:
+    pixels = np.asarray(draw_page(findings, CONTEXT))
+    assert (pixels[:, : MARGIN - 2] == BACKGROUND).all()
+    assert (pixels[:, INNER + MARGIN + 2 :] == BACKGROUND).all()
 
 
 def test_the_headline_is_the_leading_opinions_with_the_measurement_beside_it(example: Example) -> None:
@@ -249,11 +259,11 @@ def test_the_console_prints_predictions_and_opinions(findings: Findings, example
     print_report(console, report_of(findings))
     said = " ".join(stream.getvalue().split())
     assert (
-        "predicted: L1 0.81 g/cm2 30 %, L2 0.74 g/cm2 61 % (BMD on the scale of Hologic, osteoporosis; vertebra-experts, "
+        "every vertebra: L1 0.81 g/cm2 30 %, L2 0.74 g/cm2 61 % (BMD on the scale of Hologic, osteoporosis; vertebra-experts, "
         "trained on simulated patients)"
     ) in said
     assert AGREED.split(" By the")[0] in said
     assert "the measured attenuation leads" in said
     assert max(map(len, stream.getvalue().splitlines())) <= 80
     print_report(console, report_of(replace(example.findings, experts=VertebraReadings(because="there is no bundle 'made'"))))
-    assert "predicted: none: there is no bundle 'made'" in " ".join(stream.getvalue().split())
+    assert "every vertebra: none: there is no bundle 'made'" in " ".join(stream.getvalue().split())
