@@ -6,9 +6,8 @@ region's attention.
 """
 
 import numpy as np
-from highdicom.sr import Comprehensive3DSR, ContentItem, FindingSite, MeasurementReport, PlanarROIMeasurementsAndQualitativeEvaluations
+from highdicom.sr import Comprehensive3DSR, ContentItem, FindingSite, PlanarROIMeasurementsAndQualitativeEvaluations
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 
 from inference.cxr.film import NormalisedFilm
@@ -20,11 +19,9 @@ from inference.findings import Findings
 from node.results import codes, equipment
 from node.results.cxr import attention_percents, scale_line, sides_of, stored_boxes
 from node.results.density_class import origin
-from node.results.image_library import image_library
 from node.results.objects import ResultContext
-from node.results.source import Source, evidence_of
-from node.results.sr import SERIES_DESCRIPTION, container, evaluations, index_of, observation_context
-from node.results.sr_boxes import box_group, with_origin
+from node.results.source import Source
+from node.results.sr_boxes import ProjectionContent, box_group, projection_report, with_origin
 from node.results.sr_items import number
 from node.results.uids import ResultKey
 
@@ -50,28 +47,12 @@ def build_cxr_report(findings: Findings, source: Source, key: ResultKey, context
     if cxr is None or cxr.measurement is None or film is None or image is None:
         raise ValueError("a report on a chest film needs the film that was read")
     measurement = cxr.measurement
-    report = MeasurementReport(
-        observation_context=observation_context(findings, context),
-        procedure_reported=codes.PROCEDURE[findings.workflow],
-        imaging_measurements=region_groups(measurement, film, image, key),
-        title=standard.DCM.ImagingMeasurementReport,
+    content = ProjectionContent(
+        groups=region_groups(measurement, film, image, key),
+        numbers=[*density_numbers(measurement, context), *attention_numbers(measurement, film, context)],
+        conclusion={True: codes.CXR_LOW, False: codes.CXR_ABOVE, None: codes.CXR_NONE}[measurement.reading.low],
     )
-    root = report[0].ContentSequence
-    root.insert(index_of(root, standard.DCM.ImagingMeasurements), image_library([image]))
-    numbers = [*density_numbers(measurement, context), *attention_numbers(measurement, film, context)]
-    root.append(container(codes.DERIVED_MEASUREMENTS, numbers))
-    conclusion = {True: codes.CXR_LOW, False: codes.CXR_ABOVE, None: codes.CXR_NONE}[measurement.reading.low]
-    root.append(container(codes.QUALITATIVE_EVALUATIONS, evaluations(findings, conclusion, context)))
-    return Comprehensive3DSR(
-        evidence=[image, *(item for item in evidence_of(source) if item.SOPInstanceUID != image.SOPInstanceUID)],
-        content=report,
-        series_instance_uid=key.uid("sr series"),
-        series_number=series_number,
-        sop_instance_uid=key.uid("sr instance"),
-        instance_number=1,
-        series_description=SERIES_DESCRIPTION,
-        **equipment.document_attributes(findings, context),
-    )
+    return projection_report(content, findings, source, key, context, series_number)
 
 
 def region_groups(

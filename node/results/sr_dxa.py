@@ -10,25 +10,21 @@ from collections.abc import Sequence
 from highdicom.sr import (
     Comprehensive3DSR,
     ContentItem,
-    MeasurementReport,
     PlanarROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 
 from inference.dxa.crop import SpineRoi
 from inference.dxa.findings import DxaFindings
 from inference.dxa.patient import LEVELS
 from inference.findings import Findings
-from node.results import codes, equipment, wording
+from node.results import codes, wording
 from node.results.density_class import origin
 from node.results.dxa import measured_by
-from node.results.image_library import image_library
 from node.results.objects import ResultContext
-from node.results.source import Source, evidence_of
-from node.results.sr import SERIES_DESCRIPTION, container, evaluations, index_of, observation_context
-from node.results.sr_boxes import box_group, with_origin
+from node.results.source import Source
+from node.results.sr_boxes import ProjectionContent, box_group, projection_report, with_origin
 from node.results.sr_items import class_evaluation, number, probability_items
 from node.results.uids import ResultKey
 
@@ -47,29 +43,12 @@ def build_dxa_report(findings: Findings, source: Source, key: ResultKey, context
     roi = dxa.used.roi if dxa is not None and dxa.used is not None else None
     if dxa is None or image is None or roi is None:
         raise ValueError("a report on a densitometry study needs the image that is used")
-    report = MeasurementReport(
-        observation_context=observation_context(findings, context),
-        procedure_reported=codes.PROCEDURE[findings.workflow],
-        imaging_measurements=[_read_group(findings, roi, image, key), *_level_groups(roi, image, key)],
-        title=standard.DCM.ImagingMeasurementReport,
+    content = ProjectionContent(
+        groups=[_read_group(findings, roi, image, key), *_level_groups(roi, image, key)],
+        numbers=[*_device_numbers(dxa), *_predicted_numbers(findings, context)],
+        conclusion=codes.DEVICE_VALUES if dxa.device_sentence else codes.MODEL_ALONE,
     )
-    root = report[0].ContentSequence
-    root.insert(index_of(root, standard.DCM.ImagingMeasurements), image_library([image]))
-    numbers = [*_device_numbers(dxa), *_predicted_numbers(findings, context)]
-    if numbers:
-        root.append(container(codes.DERIVED_MEASUREMENTS, numbers))
-    conclusion = codes.DEVICE_VALUES if dxa.device_sentence else codes.MODEL_ALONE
-    root.append(container(codes.QUALITATIVE_EVALUATIONS, evaluations(findings, conclusion, context)))
-    return Comprehensive3DSR(
-        evidence=[image, *(item for item in evidence_of(source) if item.SOPInstanceUID != image.SOPInstanceUID)],
-        content=report,
-        series_instance_uid=key.uid("sr series"),
-        series_number=series_number,
-        sop_instance_uid=key.uid("sr instance"),
-        instance_number=1,
-        series_description=SERIES_DESCRIPTION,
-        **equipment.document_attributes(findings, context),
-    )
+    return projection_report(content, findings, source, key, context, series_number)
 
 
 def _read_group(findings: Findings, roi: SpineRoi, image: Dataset, key: ResultKey) -> _Group:
