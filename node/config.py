@@ -228,6 +228,12 @@ class CtWorkflow(Section):
         return self
 
     @model_validator(mode="after")
+    def _leader_is_asked(self) -> "CtWorkflow":
+        if self.leading != "measurement" and getattr(self, self.leading) is None:
+            raise ValueError(f"leading: {self.leading} needs workflows.ct.{self.leading}: the name of a bundle")
+        return self
+
+    @model_validator(mode="after")
     def _ordered(self) -> "CtWorkflow":
         if self.high_specificity.hu >= self.high_sensitivity.hu:
             raise ValueError("high_specificity.hu must lie below high_sensitivity.hu: two cut-offs that contradict each other help nobody")

@@ -39,7 +39,7 @@ def _reading(one: VertebraReading) -> Json:
 
 
 def opinions_report(found: Opinions | None) -> Json | None:
-    """The opinions, whose leads, and how far they agree; None where no model that reads every vertebra is configured."""
+    """The opinions, whose leads, and how far they agree; None where none are compared."""
     if found is None:
         return None
     return {

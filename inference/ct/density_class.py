@@ -183,7 +183,7 @@ def _judged(probabilities: Mapping[str, float], bundle: Bundle, verdict: Verdict
     measured = f"{round_hu(measured_hu)} HU ({'low' if band is Band.LOW else 'above both thresholds'})"
     text = (
         f"The model {model.name} (trained on {model.trained_on}) predicts {predicted} at {LEVEL}, where {measured} were measured: "
-        "the two contradict each other. The attenuation is what is reported."
+        "the two contradict each other, and neither changes the other."
     )
     return Classified(density=density, warnings=(Notice(code=WarningCode.CLASS_CONTRADICTS_BAND, text=text),))
 

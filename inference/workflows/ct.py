@@ -11,7 +11,7 @@ from inference.ct.calibration import calibrated, find_entry, other_voltage_notic
 from inference.ct.contrast import PhaseEstimate, estimate_phase
 from inference.ct.density_class import classify_study
 from inference.ct.measure import Measured, measure_bodies
-from inference.ct.opinions import Opinions, advice, compare_opinions
+from inference.ct.opinions import Opinions, OpinionSource, advice, compare_opinions
 from inference.ct.options import CtOptions
 from inference.ct.quality import assess
 from inference.ct.segmentation import get_segmenter
@@ -230,11 +230,13 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
 
 
 def _opinions(verdict: Verdict, density: DensityClass | None, readings: VertebraReadings | None, options: CtOptions) -> Opinions | None:
-    """The opinions side by side; None where no model that reads every vertebra is configured."""
-    if readings is None:
+    """The opinions side by side; None where no model reads every vertebra and the measurement leads: the class at L1 says itself how
+    it stands to the band."""
+    if readings is None and options.leading is OpinionSource.MEASUREMENT:
         return None
     predicted = density.predicted if density is not None else None
-    return compare_opinions(verdict.summary.band, predicted, readings.osteoporotic_levels, options.leading)
+    levels = readings.osteoporotic_levels if readings is not None else None
+    return compare_opinions(verdict.summary.band, predicted, levels, options.leading)
 
 
 def _summary(verdict: Verdict, opinions: Opinions | None) -> CtSummary:

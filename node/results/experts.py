@@ -40,7 +40,7 @@ def experts_lines(findings: Findings, *, in_table: bool = False) -> list[str]:
 
 
 def opinion_lines(findings: Findings) -> list[str]:
-    """How far the opinions agree, and which leads; nothing where no reader of every vertebra is configured."""
+    """How far the opinions agree, and which leads; nothing where none are compared."""
     opinions = findings.opinions
     return [] if opinions is None else [wording.ascii_text(f"{opinions.text} {opinions.lead_sentence}")]
 

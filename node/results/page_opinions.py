@@ -19,7 +19,7 @@ _LEADS: Final = " - LEADS"
 
 
 def opinion_blocks(findings: Findings, width: int, factor: float) -> list[Drawable]:
-    """Headings, what each says, how far they agree; nothing where no reader of every vertebra is configured.
+    """Headings, what each says, how far they agree; nothing where none are compared.
 
     Parameters
     ----------

@@ -170,7 +170,7 @@ def test_a_contradiction_is_a_warning_that_names_both(tmp_path: Path) -> None:
     assert [notice.code for notice in found.warnings] == [WarningCode.CLASS_CONTRADICTS_BAND]
     assert found.warnings[0].text == (
         "The model medconv (trained on simulated patients) predicts normal at L1, where 90 HU (low) were measured: "
-        "the two contradict each other. The attenuation is what is reported."
+        "the two contradict each other, and neither changes the other."
     )
 
 
