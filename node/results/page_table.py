@@ -64,14 +64,14 @@ def _predicts(findings: Findings) -> bool:
 
 
 def _groups(findings: Findings) -> dict[int, str]:
-    """Headings by the first column that they stand over; what a model predicts says so there, with what it was trained on."""
+    """Headings by the first column that they stand over; what a model predicts says so there, with scale and what it was trained on."""
     found, last = dict(_GROUPS), len(_NAMES)
     if findings.second_reader is not None:
         found[last] = "2nd reader"
         last += len(_SECOND_NAMES)
-    model = findings.experts.model if findings.experts is not None else None
-    if _predicts(findings) and model is not None:
-        found[last] = f"PREDICTED, {origin(model)}"
+    read = findings.experts
+    if read is not None and read.model is not None and _predicts(findings):
+        found[last] = f"PREDICTED on the scale of {read.densitometer}, {origin(read.model)}"
     return found
 
 

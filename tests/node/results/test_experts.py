@@ -202,7 +202,7 @@ def test_names_that_look_wrong_are_a_warning_in_every_object(example: Example, t
 def test_the_page_has_predictions_in_the_table_and_opinions_side_by_side(findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = table(findings, INNER, 1.0)
     heads = [cell.text for cell in rows[0].cells]
-    assert heads[-1] == f"PREDICTED, {TRAINED}"
+    assert heads[-1] == f"PREDICTED on the scale of Hologic, {TRAINED}"
     cells = [[cell.text for cell in row.cells] for row in rows[2:]]
     assert [row[-3:-1] for row in cells] == [["-", "-"], ["0.81", "30 %"], ["0.74", "61 %"]]
     columns = rows[1].columns
