@@ -13,12 +13,10 @@ processor's seconds always do.
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,39 +24,21 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from training.memory import peak_mib
+from benchmarks.cost import BUNDLES, Cost, command_anew, config_text, cost_in_a_process, processing, repeated
 from training.simulation.parameters import PatientParameters
 from training.simulation.xray.film import ChestFilmParameters, simulate_chest_film
 from training.simulation.xray.film_dicom import write_film
 
-ROOT = Path(__file__).resolve().parents[1]
-ROUTE = "routes: [{name: cxr, workflow: cxr, match: {modality: [CR, DX]}}]"
+ROUTE = "{name: cxr, workflow: cxr, match: {modality: [CR, DX]}}"
 MAX_S, MAX_MB = 3.0, 1536.0
 """What the node promises of one film once the models are loaded, and of the process."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """One way of reading the film."""
-
-    name: str
-    load_s: float
-    study_s: tuple[float, ...]
-    study_cpu_s: tuple[float, ...]
-    peak_mb: float
-    outcome: str
-
-    @property
-    def later_s(self) -> tuple[float, float]:
-        """Median seconds, and the processor's, of all films but the first."""
-        return statistics.median(self.study_s[1:] or self.study_s), statistics.median(self.study_cpu_s[1:] or self.study_cpu_s)
 
 
 def main() -> None:
     """Print the table; exit status 1 where a film takes longer, or the process more memory, than promised (the full size is not judged)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--bundles", type=Path, default=ROOT / "data" / "bundles", help="Folder of a site's bundles.")
+    parser.add_argument("--bundles", type=Path, default=BUNDLES, help="Folder of a site's bundles.")
     parser.add_argument("--full", action="store_true", help="Also the networks at the paper's size: about a minute a film.")
     parser.add_argument("--networks", type=int, default=16, help="Of the full size: four for each vertebra.")
     parser.add_argument("--measure", choices=("node", "full"), help=argparse.SUPPRESS)  # in a process of its own
@@ -70,11 +50,11 @@ def main() -> None:
             if given.measure == "node"
             else measure_full(given.study, given.repeat, given.networks)
         )
-        print(json.dumps(found))
+        print(json.dumps(asdict(found)))
         return
     with tempfile.TemporaryDirectory(prefix="osteon-bench-") as name:
         study = write_study(Path(name))
-        costs = [_alone("node", study, given, given.repeat), command(study, Path(name), given.bundles)]
+        costs = [_alone("node", study, given, given.repeat), command_anew(study, config_text(ROUTE, given.bundles))]
         costs += [_alone("full", study, given, 1)] if given.full else []
     print_table(costs)
     judged = costs[:2]
@@ -96,76 +76,28 @@ def film_parameters() -> ChestFilmParameters:
 
 
 def _alone(what: str, study: Path, given: argparse.Namespace, repeat: int) -> Cost:
-    told = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.cxr_cost",
-            "--measure",
-            what,
-            "--study",
-            str(study),
-            "--bundles",
-            str(given.bundles),
-            "--repeat",
-            str(repeat),
-            "--networks",
-            str(given.networks),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
-    return Cost(**{**found, "study_s": tuple(found["study_s"]), "study_cpu_s": tuple(found["study_cpu_s"])})
+    options = ("--bundles", str(given.bundles), "--repeat", str(repeat), "--networks", str(given.networks))
+    return cost_in_a_process("benchmarks.cxr_cost", "--measure", what, "--study", str(study), *options)
 
 
-def command(study: Path, folder: Path, bundles: Path) -> Cost:
-    """``osteon process`` once, with everything that it loads."""
-    config = folder / "config.yaml"
-    config.write_text(f"{ROUTE}\nbundles: {{folder: {bundles}, allow_simulated: true}}\n")
-    line = [sys.executable, "-m", "node.cli", "process", str(study), "--out", str(folder / "out"), "--config", str(config)]
-    started = time.perf_counter()
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
-    _, status, used = os.wait4(process.pid, 0)
-    return Cost(
-        name="osteon process, anew",
-        load_s=0.0,
-        study_s=(time.perf_counter() - started,),
-        study_cpu_s=(used.ru_utime + used.ru_stime,),
-        peak_mb=used.ru_maxrss / 1024,
-        outcome=f"exit code {os.waitstatus_to_exitcode(status)}",
-    )
-
-
-def measure_node(study: Path, folder: Path, repeat: int) -> dict[str, Any]:
+def measure_node(study: Path, folder: Path, repeat: int) -> Cost:
     """Load the models, then process the film again and again, each time from its file to its objects on disk."""
     begun = time.perf_counter()
     from inference.bundles import load_network
     from inference.cxr.measure import open_models
     from node.config_file import parse_config
-    from node.offline import find_studies, process_studies
     from node.pipeline import cxr_options
 
-    config = parse_config(f"{ROUTE}\nbundles: {{folder: {folder}, allow_simulated: true}}\n")
-    models = open_models(cxr_options(config))
+    text = config_text(ROUTE, folder)
+    once = processing(study, text)
+    models = open_models(cxr_options(parse_config(text)))
     load_network(models.landmarks)
     load_network(models.density)
-    load_s = time.perf_counter() - begun
-    seconds, cpu_seconds, outcome = [], [], ""
-    for number in range(repeat):
-        with tempfile.TemporaryDirectory(prefix="osteon-bench-out-") as out:
-            started, cpu_started = time.perf_counter(), time.process_time()
-            ((report, _),) = process_studies(find_studies([study]), config, Path(out) / str(number))
-            seconds.append(time.perf_counter() - started)
-            cpu_seconds.append(time.process_time() - cpu_started)
-            outcome = report["outcome"] if report["reason"] is None else report["reason"]["code"]
     name = " and ".join(f"{bundle.name} {bundle.metadata.osteon.version}" for bundle in (models.landmarks, models.density))
-    return _found(name, load_s, seconds, cpu_seconds, outcome)
+    return repeated(name, time.perf_counter() - begun, repeat, once)
 
 
-def measure_full(study: Path, repeat: int, networks: int) -> dict[str, Any]:
+def measure_full(study: Path, repeat: int, networks: int) -> Cost:
     """The same film read by untrained networks of the paper's size: decided, landmarks, regions, densities; no object is written."""
     begun = time.perf_counter()
     import torch
@@ -188,16 +120,14 @@ def measure_full(study: Path, repeat: int, networks: int) -> dict[str, Any]:
     ensemble = DensityEnsemble(in_channels=15, out_channels=networks).eval()
     finder = _finder(torch.from_numpy(to_fractions(true, (film.image.shape[0], film.image.shape[1]))).float(), LandmarkOptions())
     targets = [f"l{1 + number // 4}_fold{1 + number % 4}_bmd_g_cm2" for number in range(networks)]
-    load_s = time.perf_counter() - begun
-    seconds, cpu_seconds = [], []
-    for _ in range(repeat):
-        started, cpu_started = time.perf_counter(), time.process_time()
+
+    def read(_: Path) -> str:
         again = decide_film(read_header(path)).film
         if again is not None:
             estimate_density(again.image, find_landmarks(again.image, finder), ensemble, targets, 256)
-        seconds.append(time.perf_counter() - started)
-        cpu_seconds.append(time.process_time() - cpu_started)
-    return _found("the paper's size, untrained", load_s, seconds, cpu_seconds, f"{networks} networks")
+        return f"{networks} networks"
+
+    return repeated("the paper's size, untrained", time.perf_counter() - begun, repeat, read)
 
 
 def _finder(shape: Any, options: Any) -> Any:
@@ -209,25 +139,12 @@ def _finder(shape: Any, options: Any) -> Any:
     return finder
 
 
-def _found(name: str, load_s: float, seconds: list[float], cpu_seconds: list[float], outcome: str) -> dict[str, Any]:
-    peak_mb = peak_mib()
-    return {"name": name, "load_s": load_s, "study_s": seconds, "study_cpu_s": cpu_seconds, "peak_mb": peak_mb, "outcome": outcome}
-
-
 def print_table(costs: list[Cost]) -> None:
     """Seconds of the first and of the median later film, the processor's own (others may run beside), and peak memory."""
     names = ("film of 1900 x 2000 pixels", "outcome", "load s", "first s (CPU)", "later s (CPU)", "peak MB")
     table = Table(*names, title=f"One chest film ({os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')})")
     for cost in costs:
-        later, later_cpu = cost.later_s
-        table.add_row(
-            cost.name,
-            cost.outcome,
-            f"{cost.load_s:.1f}",
-            f"{cost.study_s[0]:.1f} ({cost.study_cpu_s[0]:.2f})",
-            f"{later:.1f} ({later_cpu:.2f})",
-            f"{cost.peak_mb:.0f}",
-        )
+        table.add_row(cost.name, cost.outcome, f"{cost.load_s:.1f}", cost.first_words, cost.later_words, f"{cost.peak_mb:.0f}")
     Console(width=140).print(table)
 
 

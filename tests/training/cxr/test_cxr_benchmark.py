@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from benchmarks.cxr import QUESTIONS, answers, rise
-from benchmarks.cxr_cost import Cost
 from benchmarks.cxr_overlays import overlay
 from inference.cxr.rois import LANDMARKS
 from tests.inference.cxr.chest import landmarks
@@ -51,9 +50,3 @@ def test_an_overlay_has_a_dot_at_each_landmark() -> None:
     assert drawn.shape[:2] == (2 * film.image.shape[0], 2 * film.image.shape[1])
     for name, (row, column) in zip(LANDMARKS, places, strict=True):
         assert tuple(drawn[round(2 * (row + 0.5)), round(2 * (column + 0.5))]) == (255, 60, 60), name
-
-
-def test_the_first_film_is_not_among_the_later_ones() -> None:
-    one = {"name": "x", "load_s": 1.0, "peak_mb": 300.0, "outcome": "result"}
-    assert Cost(**one, study_s=(9.0, 1.0, 2.0, 3.0), study_cpu_s=(8.0, 0.5, 0.6, 0.7)).later_s == (2.0, 0.6)
-    assert Cost(**one, study_s=(9.0,), study_cpu_s=(8.0,)).later_s == (9.0, 8.0)
