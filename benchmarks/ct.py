@@ -11,7 +11,6 @@ whole run from disk to results: what the second one costs.
 
 import argparse
 import dataclasses
-import json
 import os
 import signal
 import socket
@@ -30,6 +29,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cost import ROOT
+from benchmarks.ct_offline import offline_in_a_process, print_readers, print_scaling
 from inference.ct.segmentation import BUILT_IN
 from inference.reading import read_header
 from inference.volume import Volume
@@ -40,14 +41,12 @@ from node.outbox.cstore import Item, send
 from node.receive.dimse import DimseReceiver
 from node.spool import Spool
 from tests.peers.tools import free_port
-from training.memory import peak_mib
 from training.simulation.ct import AcquisitionParameters, FieldOfView, PatientParameters, SimulatedCt, simulate_ct
 from training.simulation.dicom import write_dicom
 
 QUIET_S = 2.0
 TICK_S = 0.1
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +67,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, nargs="*", default=[100, 200, 300, 500, 700, 1000])
     parser.add_argument("--chain", type=int, default=300)
     parser.add_argument("--readers", action="store_true", help="only: time and peak memory of each reader and of both")
-    parser.add_argument("--segmenter", choices=BUILT_IN, default="both", help=argparse.SUPPRESS)  # with --offline
-    parser.add_argument("--offline", type=Path, help=argparse.SUPPRESS)  # one measurement in a process of its own
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)  # with --offline: the reader, and nothing after it
     arguments = parser.parse_args()
-    if arguments.offline is not None:
-        measure = measure_reader if arguments.alone else measure_offline
-        print(json.dumps(measure(arguments.offline, arguments.segmenter)))
-        return
     console = Console()
     with tempfile.TemporaryDirectory(prefix="osteon-bench-") as name:
         folder = Path(name)
@@ -243,48 +235,6 @@ def wait_for_sr(received: Ledger, process: subprocess.Popen[bytes]) -> None:
     raise TimeoutError("no SR within 600 s")
 
 
-def offline_in_a_process(folder: Path, segmenter: str = "both", *, alone: bool = False) -> dict[str, float]:
-    """:func:`measure_offline` or :func:`measure_reader` in a process of its own, so that its peak memory is its own."""
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ct", "--offline", str(folder), "--segmenter", segmenter, *(["--alone"] if alone else [])],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-        env=os.environ,
-    )
-    return {**json.loads(done.stdout.splitlines()[-1]), "process": time.monotonic() - started}
-
-
-def measure_offline(folder: Path, segmenter: str) -> dict[str, float]:
-    """Seconds per step and peak resident memory of one study from disk."""
-    from node.config_file import load_config
-    from node.offline import find_studies, process_studies
-
-    config = load_config(ROOT / "config.yaml")
-    ct = config.workflows.ct.model_copy(update={"segmenter": segmenter})
-    config = config.model_copy(update={"workflows": config.workflows.model_copy(update={"ct": ct})})
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as out:
-        ((report, _),) = process_studies(find_studies([folder]), config, Path(out))
-    total_s = time.monotonic() - started
-    return {**report["timings_s"], "all": total_s, "peak_mb": peak_mib()}
-
-
-def measure_reader(folder: Path, segmenter: str) -> dict[str, float]:
-    """Seconds of one reader on one study, loaded and ready, and peak resident memory of the process with the images."""
-    from inference.ct.segmentation import get_segmenter
-    from inference.ct.series import choose_series, load_series
-
-    candidate = choose_series([read_header(path) for path in sorted(folder.iterdir())]).candidates[0]
-    volume = load_series(candidate).volume
-    reader = get_segmenter(segmenter)
-    started = time.monotonic()
-    reader.segment(volume)
-    return {"segmentation": time.monotonic() - started, "peak_mb": peak_mib()}
-
-
 def print_chain(console: Console, chain: Chain) -> None:
     """Association to SR."""
     table = Table(
@@ -298,48 +248,6 @@ def print_chain(console: Console, chain: Chain) -> None:
         table.add_row(f"worker: {step}", f"{seconds:.1f} s")
     for name, megabytes in sorted(chain.peak_mb.items()):
         table.add_row(f"peak resident memory, {name}", f"{megabytes:.0f} MB")
-    console.print(table)
-
-
-def print_readers(console: Console, slices: int, alone: dict[str, dict[str, float]], costs: dict[str, dict[str, float]]) -> None:
-    """What each reader costs; a process counts from its start, with imports."""
-    load = os.getloadavg()[0]
-    table = Table(
-        "reader",
-        "reader\nalone, s",
-        "peak\nMB",
-        "disk to\nresults, s",
-        "whole\nprocess, s",
-        "its peak\nMB",
-        title=f"512 x 512 x {slices}, each reader in a process of its own ({os.cpu_count()} cores, load {load:.1f})",
-    )
-    for reader, cost in costs.items():
-        own = alone[reader]
-        table.add_row(
-            reader,
-            f"{own['segmentation']:.1f}",
-            f"{own['peak_mb']:.0f}",
-            f"{cost['all']:.1f}",
-            f"{cost['process']:.1f}",
-            f"{cost['peak_mb']:.0f}",
-        )
-    console.print(table)
-
-
-def print_scaling(console: Console, rows: list[tuple[int, dict[str, float]]]) -> None:
-    """Cost against the number of slices."""
-    table = Table(
-        "slices", "reading s", "segmentation s", "all s", "ms a slice", "peak MB", title="One study from disk, each in its own process"
-    )
-    for slices, cost in rows:
-        table.add_row(
-            str(slices),
-            f"{cost.get('reading', 0):.1f}",
-            f"{cost.get('segmentation', 0):.1f}",
-            f"{cost['all']:.1f}",
-            f"{1000 * cost['all'] / slices:.0f}",
-            f"{cost['peak_mb']:.0f}",
-        )
     console.print(table)
 
 
