@@ -1,9 +1,11 @@
 """Augmentation of whole films with their landmarks: pose, processing, exposure and collimation vary far beyond what was painted.
 
-A simulated film looks alike from patient to patient, a real one does not: what is drawn here is meant to be wider than practice.
+A simulated film looks alike from patient to patient, a real one does not: what is drawn here is meant to be wider than practice. Dense
+lungs and cables, which no simulated patient has, hide bones on many real films; a landmark's place does not change for them.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +36,16 @@ class LandmarkAugmentation:
         The most of each.
     borders
         Chance that collimation hides each side, by up to a twelfth of the image.
+    opacity
+        The most that each of up to two wide, soft shadows, as of a dense lung or an effusion, adds to the grey.
+    cables
+        The most cables and tubes that cross the film.
     """
 
     rotate_deg: float = 10.0
     scale: float = 0.18
     stretch: float = 0.08
-    translate: float = 0.08
+    translate: float = 0.1
     flip: float = 0.5
     gamma: float = 0.6
     gain_waves: float = 0.25
@@ -47,6 +53,8 @@ class LandmarkAugmentation:
     noise_sd: float = 0.04
     blur_pixels: float = 1.2
     borders: float = 0.15
+    opacity: float = 0.4
+    cables: int = 4
 
     def __post_init__(self) -> None:
         if min(vars(self).values()) < 0 or max(self.scale, self.stretch, self.flip, self.borders) >= 1:
@@ -108,7 +116,36 @@ def _exposed(image: Images, options: LandmarkAugmentation, rng: np.random.Genera
     grey = smooth + (grey - smooth) * (1 + options.detail * rng.uniform(-1, 1))
     grey = ndimage.gaussian_filter(grey, options.blur_pixels * rng.random())
     grey = grey + options.noise_sd * rng.random() * rng.standard_normal(grey.shape)
+    grey = with_cables(clouded(grey, options, rng), options, rng)
     return _collimated(np.asarray(grey, dtype=np.float32), options, rng)
+
+
+def clouded(image: NDArray[Any], options: LandmarkAugmentation, rng: np.random.Generator) -> NDArray[Any]:
+    """Up to two soft ellipses, brighter or fainter; where there is little room above, grey rises less."""
+    grid = (np.arange(image.shape[0]) + 0.5) / image.shape[0]
+    for _ in range(int(rng.integers(0, 3))):
+        row, column = rng.uniform(0.15, 0.9, 2)
+        high, wide = rng.uniform(0.03, 0.15, 2)
+        shadow = np.exp(-(((grid[:, None] - row) / high) ** 2) / 2 - ((grid[None, :] - column) / wide) ** 2 / 2)
+        image = image + options.opacity * rng.random() * shadow * np.clip(1 - image, 0, 1)
+    return image
+
+
+def with_cables(image: NDArray[Any], options: LandmarkAugmentation, rng: np.random.Generator) -> NDArray[Any]:
+    """Lines from edge to edge or to somewhere on the film, bent once (a quadratic curve), a hundredth of the image wide or less."""
+    size = image.shape[0]
+    drawn = np.zeros_like(image)
+    along = np.linspace(0, 1, 3 * size)[:, None]
+    for _ in range(int(rng.integers(0, options.cables + 1))):
+        start, bend, end = rng.uniform(0, 1, (3, 2))
+        start[int(rng.integers(2))] = float(rng.integers(2))
+        places = (1 - along) ** 2 * start + 2 * along * (1 - along) * bend + along**2 * end
+        rows, columns = np.minimum((places * size).astype(np.intp), size - 1).T
+        line = np.zeros_like(image)
+        line[rows, columns] = 1
+        line = ndimage.gaussian_filter(line, size * rng.uniform(0.002, 0.005))
+        drawn = np.maximum(drawn, rng.uniform(0.1, 0.6) * line / line.max())
+    return np.asarray(image + drawn)
 
 
 def _collimated(image: NDArray[np.float32], options: LandmarkAugmentation, rng: np.random.Generator) -> Images:

@@ -10,7 +10,7 @@ import torch
 from inference.cxr.locate import find_landmarks, square, square_box, standardised, to_fractions, to_pixels
 from inference.cxr.rois import LANDMARKS, mirrored
 from tests.training.cxr.made import film, films
-from training.cxr.landmark_augmentation import LandmarkAugmentation, augmented
+from training.cxr.landmark_augmentation import LandmarkAugmentation, augmented, clouded, with_cables
 from training.cxr.landmark_task import LandmarkOptions, LandmarkTask, landmark_loop, quick_landmarks, radial_errors_mm
 from training.errors import TrainingError
 from training.loop import LoopOptions, fit
@@ -18,7 +18,7 @@ from training.loop import LoopOptions, fit
 pytestmark = pytest.mark.unit
 
 SMALL = LandmarkOptions(size=64, width=0.0625, pyramid=16, embedding=16, batch=4, loop=LoopOptions(epochs=1))
-POSE = LandmarkAugmentation(gamma=0, gain_waves=0, detail=0, noise_sd=0, blur_pixels=0, borders=0, flip=0)
+POSE = LandmarkAugmentation(gamma=0, gain_waves=0, detail=0, noise_sd=0, blur_pixels=0, borders=0, opacity=0, cables=0, flip=0)
 
 
 def spot(place: tuple[float, float], size: int = 96) -> np.ndarray:
@@ -61,6 +61,21 @@ def test_a_draw_is_settled_by_its_seed_and_processing_moves_nothing() -> None:
     np.testing.assert_allclose(first[1], places)
     with pytest.raises(TrainingError, match="nothing is negative"):
         LandmarkAugmentation(noise_sd=-1)
+
+
+def test_opacities_and_cables_only_add_and_leave_most_of_the_film() -> None:
+    grey = np.random.default_rng(0).random((96, 96))
+    options = LandmarkAugmentation(cables=4, opacity=0.4)
+    draws = [np.random.default_rng(seed) for seed in range(12)]
+    clouds = [clouded(grey, options, rng) - grey for rng in draws]
+    lines = [with_cables(grey, options, rng) - grey for rng in draws]
+    assert min(added.min() for added in (*clouds, *lines)) >= 0
+    assert 0.1 < max(added.max() for added in clouds) <= 0.8
+    assert 0.1 < max(added.max() for added in lines) <= 0.6
+    assert max((added > 0.01).mean() for added in lines) < 0.3
+    assert any(not added.any() for added in lines)  # now and then none
+    assert any(not added.any() for added in clouds)
+    np.testing.assert_array_equal(with_cables(grey, replace(options, cables=0), draws[0]), grey)
 
 
 def test_the_square_holds_the_film_and_places_come_back() -> None:
