@@ -1,7 +1,7 @@
 """Attentive Multi-ROI on simulated chest films: do regions of bone help, does attention, and how far off are the landmarks?
 
 usage: python -m benchmarks.cxr [--out DIR] [--cache DIR] [--patients N] [--seeds N] [--levels L1 ...] [--folds N] [--epochs N]
-                                [--batch N] [--learning-rate F] [--size N] [--width F] [--landmark-bundle DIR]
+                                [--batch N] [--learning-rate F] [--size N] [--width F] [--variants NAME ...] [--landmark-bundle DIR]
 
 Prints Markdown. The five variants of Table I are trained on the same films and folds (``training.cxr.tables`` at a size between its quick
 and its full one), and each is set beside its neighbour by what one thing changes: paired differences of R over the same test patients,
@@ -33,6 +33,7 @@ from training.metrics.agreement import pearson_r
 from training.metrics.bootstrap import BootstrapOptions, Indices, Interval, bootstrap
 from training.metrics.table import ResultTable
 
+VARIANTS = tuple(row.variant for row in COMPARISONS["1"].rows)
 QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("does attention help over concatenation, on patches?", "multipatch", "attmultipatch"),
     ("does attention help over concatenation, on regions of bone?", "multiroi", "proposed"),
@@ -73,17 +74,18 @@ def answers(found: Mapping[str, Estimates], options: BootstrapOptions | None = N
     return lines
 
 
-def tables(campaign: Campaign, options: BootstrapOptions) -> tuple[list[ResultTable], dict[str, Estimates]]:
-    """Tables I to III, and what each variant said."""
-    runs, table = Runs(campaign), COMPARISONS["1"]
+def tables(campaign: Campaign, variants: Sequence[str], options: BootstrapOptions) -> tuple[list[ResultTable], dict[str, Estimates]]:
+    """Tables I to III, and what each variant said; only Table I where the proposed one was not asked for."""
+    runs = Runs(campaign)
+    table = replace(COMPARISONS["1"], rows=tuple(row for row in COMPARISONS["1"].rows if row.variant in variants))
     found = [pooled(row, runs.results(row.variant, row.backbone)) for row in table.rows]
     said = {one.row.variant: one.test for one in found}
     words = measured_on(campaign)
     made = comparison_tables(table, found, words, options)
-    proposed = said[PROPOSED.variant]
-    made.append(vertebra_table(proposed, words, options))
-    if levels_of(proposed) == LEVELS:
-        made.append(patient_table(proposed, words, options))
+    if (proposed := said.get(PROPOSED.variant)) is not None:
+        made.append(vertebra_table(proposed, words, options))
+        if levels_of(proposed) == LEVELS:
+            made.append(patient_table(proposed, words, options))
     return made, said
 
 
@@ -113,6 +115,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--width", type=float, default=0.125)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, help="rows of Table I")
     parser.add_argument("--landmark-bundle", type=Path)
     parser.add_argument("--landmark-patients", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=2)
@@ -131,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     loop = replace(base.loop, epochs=given.epochs, warmup_epochs=min(1, given.epochs), learning_rate=given.learning_rate, device="cpu")
     base = replace(base, size=given.size, width=given.width, folds=given.folds, batch=given.batch, loop=loop)
     campaign = Campaign(films=comparable(films, base), base=base, seeds=tuple(range(given.seeds)), out=given.out)
-    made, said = tables(campaign, BootstrapOptions())
+    made, said = tables(campaign, given.variants, BootstrapOptions())
     print(*(table.markdown() for table in made), sep="\n")
     print(notes(campaign), *answers(said), sep="\n")
     if given.landmark_bundle is not None:
