@@ -230,9 +230,10 @@ def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, 
 
 
 def _opinions(verdict: Verdict, density: DensityClass | None, readings: VertebraReadings | None, options: CtOptions) -> Opinions | None:
-    """The opinions side by side; None where no model reads every vertebra and the measurement leads: the class at L1 says itself how
-    it stands to the band."""
-    if readings is None and options.leading is OpinionSource.MEASUREMENT:
+    """The opinions side by side; None where no model read any vertebra and the measurement leads: the class at L1 says itself how it
+    stands to the band."""
+    read = readings is not None and readings.model is not None
+    if not read and options.leading is OpinionSource.MEASUREMENT:
         return None
     predicted = density.predicted if density is not None else None
     levels = readings.osteoporotic_levels if readings is not None else None
