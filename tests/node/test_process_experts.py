@@ -63,21 +63,12 @@ def test_a_classifier_may_lead_without_experts(site: Path, tmp_path: Path) -> No
     assert report["opinions"]["agreement"] == "one_step_apart"
 
 
-@pytest.mark.parametrize(
-    ("experts", "said"),
-    [
-        ("experts: made", "the bundle made is no reader of vertebrae in CT: its kind is classification"),
-        (
-            "experts: vertebra-experts, densitometer: Norland",
-            "the bundle vertebra-experts speaks the scales of Hologic, GE Lunar, not of Norland",
-        ),
-    ],
-)
-def test_a_bundle_of_the_wrong_kind_costs_a_warning_and_not_the_measurement(site: Path, tmp_path: Path, experts: str, said: str) -> None:
-    report = process(site, tmp_path, experts)
+def test_a_bundle_of_the_wrong_kind_costs_a_warning_and_not_the_measurement(site: Path, tmp_path: Path) -> None:
+    report = process(site, tmp_path, "experts: made")
     assert report["outcome"] == "result_with_warnings"
     (warning,) = (item["text"] for item in report["warnings"] if item["code"] == "EXPERTS_FAILED")
-    assert said in warning
+    assert "the bundle made is no reader of vertebrae in CT: its kind is classification" in warning
+    assert "the attenuation stands without it" in warning
     assert report["experts"]["model"] is None
     assert report["summary"]["band"] == "low"
     assert report["opinions"] is None, "the class says itself how it stands to the band"
