@@ -46,6 +46,18 @@ def chosen_rows(title: str, rows: Sequence[R], names: Sequence[str]) -> tuple[R,
     return tuple(known[name] for name in names) if names else tuple(rows)
 
 
+def check_seeds(seeds: Sequence[int]) -> None:
+    """That a table is repeated with seeds, each once.
+
+    Raises
+    ------
+    TrainingError
+        It is not.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise TrainingError("a table needs at least one seed, and no seed twice")
+
+
 def weights_of(given: Sequence[str], networks: Collection[str]) -> Mapping[str, Path]:
     """Pretrained weights from ``NETWORK=FILE`` pairs.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.campaign import campaign_bar, chosen_rows, weights_of
+from training.campaign import campaign_bar, check_seeds, chosen_rows, weights_of
 from training.errors import TrainingError
 
 
@@ -38,3 +38,10 @@ def test_without_a_terminal_the_bar_is_silent(capsys: pytest.CaptureFixture[str]
         advance("a")
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_a_table_is_repeated_with_seeds_each_once() -> None:
+    check_seeds((0, 1))
+    for wrong in ((), (1, 1)):
+        with pytest.raises(TrainingError, match="at least one seed, and no seed twice"):
+            check_seeds(wrong)

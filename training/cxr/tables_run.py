@@ -1,23 +1,20 @@
 """Training what a table's rows need, each distinct run once; what was found is kept as CSV and not trained again."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from training.campaign import check_seeds
 from training.cxr.cases import Films
 from training.cxr.estimates import Estimates, read_estimates, write_estimates
 from training.cxr.fingerprints import fingerprint
 from training.cxr.folds import CrossValidation
 from training.cxr.options import DensityOptions
-from training.data.files import replace_file
-from training.errors import TrainingError
+from training.kept_runs import digest_of, read_run, readable, write_run
 
 ESTIMATES = "estimates.csv"
-RUN = "run.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +37,7 @@ class Campaign:
     out: Path
 
     def __post_init__(self) -> None:
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise TrainingError("a table needs at least one seed, and no seed twice")
+        check_seeds(self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +76,15 @@ class Runs:
         """
         options = replace(self.campaign.base, variant=variant, backbone=backbone, seed=seed)
         told = self._told(options)
-        folder = self.campaign.out / "runs" / f"{variant}-{backbone}-{_digest(told)}"
+        folder = self.campaign.out / "runs" / f"{variant}-{backbone}-{digest_of(told)}"
         networks = options.folds * len(options.levels)
         if not (folder / ESTIMATES).exists():
             self._train(options, folder, told, said)
         elif said is not None:
             for _ in range(networks):
                 said()
-        try:
-            run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-            return Result(test=read_estimates(folder / ESTIMATES), seconds=float(run["seconds"]), networks=networks)
-        except (OSError, ValueError, KeyError) as error:
-            raise TrainingError(f"{folder}: what the run found cannot be read ({error}); remove the folder to train it again") from None
+        with readable(folder):
+            return Result(test=read_estimates(folder / ESTIMATES), seconds=float(read_run(folder)["seconds"]), networks=networks)
 
     def _told(self, options: DensityOptions) -> dict[str, Any]:
         shared = {"levels": list(options.levels), "folds": options.folds, "test": options.test, "films": self._films}
@@ -104,10 +97,6 @@ class Runs:
         members = run.train(said=None if said is None else lambda _level, _fold: said())
         found = run.estimates(members)
         seconds = sum(member.fitted.seconds for member in members)
-        replace_file(folder / RUN, (json.dumps({**told, "seconds": seconds}, indent=1, default=str) + "\n").encode())
+        write_run({**told, "seconds": seconds}, folder)
         write_estimates(found, folder / ESTIMATES)  # last: a run is done when this file is there
         shutil.rmtree(work)
-
-
-def _digest(told: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -1,10 +1,5 @@
 """Cross-validation: each fold validates once, each fold's network speaks of the test part; what was found is kept, not done again."""
 
-import csv
-import hashlib
-import io
-import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from training.data.files import replace_file
 from training.data.labels import BoneLabel
 from training.dxa.cases import CLASS_OF, CLASSES, Case
 from training.dxa.data import Dealt, Turn
@@ -21,11 +15,12 @@ from training.dxa.learner import Learner
 from training.dxa.options import DxaOptions
 from training.dxa.task import DxaTask, Floats, fingerprint, predict
 from training.errors import TrainingError
+from training.kept_runs import PREDICTIONS, digest_of, keep_predictions, read_predictions, read_run, readable
 from training.loop import fit
+from training.loop.journal import FILE as LOG
 from training.loop.journal import read_log
 from training.metrics.classification import binary_metrics
 
-PREDICTIONS, RUN, LOG = "predictions.csv", "run.json", "log.csv"
 _HEAD = ("part", "patient", "device", "label", "t_score", *(f"logit_{name}" for name in CLASSES))
 
 
@@ -112,7 +107,7 @@ class CrossValidation:
         options = learner.options
         loop = options.loop.identity() | {"epochs": options.loop.epochs, "patience": options.loop.patience}
         told = {"task": dict(task.describe()), "loop": loop, "test": fingerprint(self.dealt.test)}
-        folder = self._out / f"{options.network}-{_digest(told)}"
+        folder = self._out / f"{options.network}-{digest_of(told)}"
         if not (folder / PREDICTIONS).exists():
             self._train(learner, task, turn, folder, told)
         return read_fold(folder, turn.number, options)
@@ -128,11 +123,7 @@ class CrossValidation:
             logits = predict(fitted.model, learner.examples(cases), options.batch)
             lines += [_line(part, case, row) for case, row in zip(cases, logits, strict=True)]
         run = {**told, "best_epoch": fitted.best_epoch, "seconds": fitted.seconds}
-        replace_file(folder / RUN, (json.dumps(run, indent=1, default=str) + "\n").encode())
-        replace_file(folder / LOG, (work / LOG).read_bytes())
-        # Last: a run is done when this file is there.
-        replace_file(folder / PREDICTIONS, _csv(lines).encode())
-        shutil.rmtree(work)
+        keep_predictions(lines, run, work, folder)
 
 
 def read_fold(folder: Path, number: int, options: DxaOptions) -> FoldResult:
@@ -143,14 +134,10 @@ def read_fold(folder: Path, number: int, options: DxaOptions) -> FoldResult:
     TrainingError
         The files cannot be read.
     """
-    try:
-        run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        with (folder / PREDICTIONS).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+    with readable(folder):
+        run, rows = read_run(folder), read_predictions(folder)
         validation, test = (_predictions([row for row in rows if row["part"] == part], options) for part in ("validation", "test"))
         best_epoch, seconds = int(run["best_epoch"]), float(run["seconds"])
-    except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{folder}: what the run found cannot be read ({error}); remove the folder to train it again") from None
     temperature = temperature_of(validation) or 1.0
     return FoldResult(
         number=number,
@@ -183,13 +170,3 @@ def predicted(learner: Learner, model: Any, cases: Sequence[Case], temperature: 
 
 def _line(part: str, case: Case, logits: Floats) -> tuple[str, ...]:
     return (part, case.patient, case.device, case.label.value, repr(case.t_score), *(repr(float(logit)) for logit in logits))
-
-
-def _csv(lines: Sequence[Sequence[str]]) -> str:
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerows(lines)
-    return out.getvalue()
-
-
-def _digest(told: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]

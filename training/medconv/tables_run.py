@@ -1,9 +1,5 @@
 """Training what a table's rows need, each distinct run once; what was found is kept as CSV and not trained again."""
 
-import csv
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from training.data.files import replace_file
+from training.campaign import check_seeds
 from training.data.splits import SplitOptions
 from training.errors import TrainingError
+from training.kept_runs import PREDICTIONS, digest_of, keep_predictions, read_predictions, read_run, readable
 from training.loop import fit
 from training.medconv.crops import CropOptions
 from training.medconv.data import DataOptions, Parts, load_parts
@@ -23,8 +20,6 @@ from training.medconv.rows import Method, options_of
 from training.medconv.simulated import SimulatedOptions
 from training.medconv.task import CLASSES, MedconvTask, predict
 
-PREDICTIONS = "predictions.csv"
-RUN = "run.json"
 _PARTS = ("validation", "test")
 
 
@@ -57,8 +52,7 @@ class Campaign:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise TrainingError("a table needs at least one seed, and no seed twice")
+        check_seeds(self.seeds)
 
     @property
     def simulated(self) -> bool:
@@ -121,7 +115,7 @@ class Runs:
         """
         campaign, box = self.campaign, crop or self.campaign.base.crop
         chosen = source or campaign.source
-        key = _digest({"crop": box.plain(), "source": str(chosen)})
+        key = digest_of({"crop": box.plain(), "source": str(chosen)})
         if (key, seed) not in self._parts:
             options = DataOptions(source=chosen, split=SplitOptions(seed=seed), cache=campaign.out / "cases", jobs=campaign.jobs)
             folder = campaign.out / "splits" / f"{key}-{seed}"
@@ -165,7 +159,7 @@ class Runs:
             raise TrainingError("no patient fell to the test part; a table needs some")
         task = MedconvTask(options, parts.train, parts.validation)
         told = {"task": dict(task.describe()), "loop": options.loop.identity() | {"epochs": options.loop.epochs}}
-        folder = self.campaign.out / "runs" / f"{method.network}-{_digest(told)}"
+        folder = self.campaign.out / "runs" / f"{method.network}-{digest_of(told)}"
         if not (folder / PREDICTIONS).exists():
             _train(task, options, parts, folder, told)
         return replace(read_result(folder).adjusted(method.tau2), counts=task.counts)
@@ -181,11 +175,7 @@ def _train(task: MedconvTask, options: MedconvOptions, parts: Parts, folder: Pat
         for case, row in zip(cases, predict(fitted.model, cases, options), strict=True):
             lines.append([part, case.patient, CLASSES[case.label], repr(case.t_score), *(repr(float(logit)) for logit in row)])
     run = {**told, "priors": list(task.priors), "best_epoch": fitted.best_epoch, "seconds": fitted.seconds}
-    replace_file(folder / RUN, (json.dumps(run, indent=1, default=str) + "\n").encode())
-    replace_file(folder / "log.csv", (work / "log.csv").read_bytes())
-    # Last: a run is done when this file is there.
-    replace_file(folder / PREDICTIONS, "".join(",".join(map(_quoted, line)) + "\n" for line in lines).encode())
-    shutil.rmtree(work)
+    keep_predictions(lines, run, work, folder)
 
 
 def read_result(folder: Path) -> Result:
@@ -196,14 +186,10 @@ def read_result(folder: Path) -> Result:
     TrainingError
         The files cannot be read.
     """
-    try:
-        run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        with (folder / PREDICTIONS).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+    with readable(folder):
+        run, rows = read_run(folder), read_predictions(folder)
         validation, test = (_predictions([row for row in rows if row["part"] == part], run["priors"]) for part in _PARTS)
-    except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{folder}: what the run found cannot be read ({error}); remove the folder to train it again") from None
-    return Result(validation=validation, test=test, best_epoch=int(run["best_epoch"]), seconds=float(run["seconds"]), counts=())
+        return Result(validation=validation, test=test, best_epoch=int(run["best_epoch"]), seconds=float(run["seconds"]), counts=())
 
 
 def _predictions(rows: Sequence[Mapping[str, str]], priors: Sequence[float]) -> Predictions:
@@ -215,12 +201,3 @@ def _predictions(rows: Sequence[Mapping[str, str]], priors: Sequence[float]) -> 
         priors=tuple(priors),
         tau2=0.0,
     )
-
-
-def _digest(told: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def _quoted(cell: str) -> str:
-    """A cell of a CSV; patients' names may hold commas."""
-    return '"' + cell.replace('"', '""') + '"' if any(sign in cell for sign in ',"\n') else cell

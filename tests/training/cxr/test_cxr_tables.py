@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.cxr.made import collection
 from tests.training.cxr.test_folds import SMALL
-from training.cxr import tables, tables_run
+from training.cxr import tables
 from training.cxr.cases import LEVELS
 from training.cxr.options import DensityOptions
 from training.cxr.parameters import main as print_parameters
@@ -18,6 +18,7 @@ from training.cxr.tables import QUICK_EPOCHS, QUICK_PATIENTS, campaign_of, run_t
 from training.cxr.tables_paper import COMPARISONS, TABLE_1, TABLE_2, TABLE_3
 from training.cxr.tables_run import Campaign, Runs
 from training.errors import TrainingError
+from training.kept_runs import digest_of
 
 pytestmark = pytest.mark.unit
 
@@ -69,8 +70,8 @@ def test_other_films_or_options_are_another_run(campaign: Campaign) -> None:
     runs = Runs(campaign)
     told = runs._told(replace(campaign.base, variant="proposed"))
     other = Runs(replace(campaign, films=collection(23)))._told(replace(campaign.base, variant="proposed"))
-    assert tables_run._digest(told) != tables_run._digest(other)
-    assert tables_run._digest(told) != tables_run._digest(runs._told(replace(campaign.base, variant="proposed", seed=2)))
+    assert digest_of(told) != digest_of(other)
+    assert digest_of(told) != digest_of(runs._told(replace(campaign.base, variant="proposed", seed=2)))
     with pytest.raises(TrainingError, match="at least one seed"):
         replace(campaign, seeds=())
 

@@ -9,6 +9,7 @@ from inference.bundles import TrainedOn
 from training.campaign import chosen_rows
 from training.data.labels import who_label
 from training.errors import TrainingError
+from training.kept_runs import PREDICTIONS
 from training.medconv import tables, tables_run
 from training.medconv.crops import Case, CropOptions, Prepared
 from training.medconv.data import Parts
@@ -19,7 +20,7 @@ from training.medconv.simulated import SimulatedOptions
 from training.medconv.tables import campaign_of, main, masks_of, results_of, run_table
 from training.medconv.tables_paper import TABLES
 from training.medconv.tables_report import chosen_tau2, pooled
-from training.medconv.tables_run import PREDICTIONS, Campaign, Result, Runs, read_result
+from training.medconv.tables_run import Campaign, Result, Runs, read_result
 from training.metrics.bootstrap import BootstrapOptions
 
 FEW = BootstrapOptions(resamples=50)
