@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.cxr.regions import crop_regions
-from inference.cxr.rois import LANDMARKS, Floats, Images
+from inference.cxr.rois import LANDMARKS, Floats, Images, mirrored
 
 if TYPE_CHECKING:  # torch takes two seconds to load
     from torch import nn
@@ -50,6 +50,9 @@ def to_pixels(fractions: Floats, shape: tuple[int, int]) -> Floats:
 def find_landmarks(image: NDArray[np.floating], network: "nn.Module", size: int = SIZE) -> Floats:
     """(16, 2) row and column of each landmark in pixels of the film, in the order of :data:`inference.cxr.rois.LANDMARKS`.
 
+    The mean of what the network says of the film and of its mirror image, in which left and right change names: a film and its mirror image
+    give the same places, and errors that the two do not share are halved.
+
     Parameters
     ----------
     image
@@ -59,7 +62,9 @@ def find_landmarks(image: NDArray[np.floating], network: "nn.Module", size: int 
     """
     import torch
 
-    given = torch.from_numpy(square(image, size))[None, None]
+    given = square(image, size)
+    pair = torch.from_numpy(np.stack([given, given[:, ::-1]]))[:, None]
     with torch.inference_mode():
-        found = network(given.to(next(network.parameters()).device))[0].double().cpu().numpy()
-    return to_pixels(found.reshape(-1, 2), (image.shape[0], image.shape[1]))
+        found = network(pair.to(next(network.parameters()).device)).double().cpu().numpy().reshape(2, -1, 2)
+    seen, turned = found[0], found[1][list(mirrored(LANDMARKS))] * (1, -1) + (0, 1)
+    return to_pixels((seen + turned) / 2, (image.shape[0], image.shape[1]))

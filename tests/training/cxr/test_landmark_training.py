@@ -130,6 +130,19 @@ def test_it_learns_and_says_how_far_off_it_is(tmp_path: Path) -> None:
     np.testing.assert_allclose(errors[0], 3.5 * np.linalg.norm(found - validation[0].landmarks, axis=1))
 
 
+def test_a_film_and_its_mirror_image_give_the_same_places() -> None:
+    torch.manual_seed(0)
+    network = LandmarkTask(SMALL, films(4)).build().eval()
+    for layer in (network.whole.last, network.local.last):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    grey = films(1)[0].grey[:, :-20]
+    found, turned = find_landmarks(grey, network, 64), find_landmarks(grey[:, ::-1], network, 64)
+    np.testing.assert_allclose(turned[list(mirrored(LANDMARKS))] * (1, -1) + (0, grey.shape[1] - 1), found, atol=1e-2)
+    with torch.inference_mode():
+        alone = network(torch.from_numpy(square(grey, 64))[None, None])[0].double().numpy().reshape(-1, 2)
+    assert np.abs(to_pixels(alone, grey.shape) - found).max() > 0.5  # of the film alone it says something else
+
+
 def test_what_cannot_be_learnt_from_is_refused() -> None:
     unknown = replace(film(0), landmarks=np.full((16, 2), np.nan))
     with pytest.raises(TrainingError, match="P000: the film's landmarks are not known"):
