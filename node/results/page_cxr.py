@@ -59,7 +59,7 @@ def draw_cxr_page(findings: Findings, context: ResultContext) -> Image.Image:
         x = MARGIN + size[0] + _GAP
         bars = attention_view(percents, film, (_BARS_WIDTH, size[1]))
         page.paste(bars, (x, y))
-        paragraph("Attention, mean of the networks, per cent. The line: evenly shared.", SMALL, _BARS_WIDTH).draw(page, x, y + size[1] + 4)
+        paragraph("Attention, mean of the networks, per cent. The mark: evenly shared.", SMALL, _BARS_WIDTH).draw(page, x, y + size[1] + 4)
     draw_all(page, below, MARGIN, y + height)
     return page
 
@@ -90,12 +90,12 @@ def film_view(film: NormalisedFilm, measurement: CxrMeasurement, size: tuple[int
 
 
 def attention_view(percents: dict[str, int], film: NormalisedFilm, size: tuple[int, int]) -> Image.Image:
-    """A bar for each region, numbered as on the film, as wide as its share; a line where every share were the same."""
+    """A bar for each region, numbered as on the film, as wide as its share, across it a mark where every share were the same."""
     view = Image.new("L", size, BACKGROUND)
     pen = ImageDraw.Draw(view)
     step = size[1] / len(REGION_NAMES)
     style = Style(size=max(11, min(20, round(step * 0.36))), grey=LIGHT)
-    room = size[0] - 60
+    room = size[0] - 60  # the shares stand in a column of their own, clear of bars and marks
     scale = room / max(*percents.values(), 1)
     even = 100 / len(percents) * scale
     for index, name in enumerate(REGION_NAMES):
@@ -104,8 +104,8 @@ def attention_view(percents: dict[str, int], film: NormalisedFilm, size: tuple[i
         pen.text((0, y), f"{number}{region_words(name, sides=sides_of(film))}", font=style.font, fill=LIGHT)
         top, bottom = y + style.line_height, y + step - 4
         pen.rectangle([0, top, max(1.0, percents[name] * scale), bottom], fill=GREY)
-        pen.text((percents[name] * scale + 8, top - 2), str(percents[name]), font=style.font, fill=WHITE)
-    pen.line([(even, 0), (even, size[1])], fill=WHITE, width=1)
+        pen.line([(even, top), (even, bottom)], fill=WHITE, width=3)
+        pen.text((size[0] - 8, (top + bottom) / 2), str(percents[name]), font=style.font, fill=WHITE, anchor="rm")
     return view
 
 

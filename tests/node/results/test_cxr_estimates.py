@@ -296,6 +296,10 @@ def test_the_page_shows_film_regions_levels_and_attention(study: Study, monkeypa
     percents = attention_percents(measurement)
     bars = np.asarray(attention_view(percents, study.film, (430, 900)))
     assert (bars[:, 300] > 100).any(), "the longest bar spans the picture"
+    even = round((430 - 60) * (100 / 15) / max(percents.values()))
+    marked = np.flatnonzero((bars[:, even - 3 : even + 4] == 255).any(axis=1)) % 60  # each of 15 regions has 60 rows: its name, its bar
+    assert marked.size > 0
+    assert marked.min() >= 20, "the mark of an even share leaves the regions' names alone"
     said: list[str] = []
     draw = Block.draw
     monkeypatch.setattr(Block, "draw", lambda self, page, x, y: said.extend(t for t, _, _ in self.lines) or draw(self, page, x, y))
