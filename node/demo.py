@@ -5,7 +5,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +26,15 @@ from node.config_file import find_config, load_config
 from node.console import density_class_line, experts_line, opinions_line, outcome_line
 from node.errors import DeliveryError, ExitCode
 from node.ledger import Ledger
-from node.outbox.cstore import Item, send
+from node.outbox.cstore import Item, Sent, send
 from node.receive.dimse import DimseReceiver
 from node.spool import Spool
 from node.states import DeliveryState, StudyState
 
 LOOPBACK = "127.0.0.1"
 WAIT_S = 600
+SEND_TRIES = 3
+"""As a PACS tries again: on a starved machine pynetdicom may lose an answer between its two threads, and what came already is known."""
 ENDED = (StudyState.DONE, StudyState.REFUSED, StudyState.QUARANTINED)
 
 
@@ -159,10 +161,35 @@ def _send(studies: list[Path], port: int, progress: Progress) -> None:
             for header in group
             if header.path is not None
         ]
-        for sent in send(node, "DEMO-PACS", items):
-            if sent.error is not None:
-                raise DeliveryError(f"the node refused {sent.item.path}: {sent.error}")
-            progress.advance(task)
+        _send_study(node, items, lambda: progress.advance(task))
+
+
+def _send_study(node: Destination, items: Sequence[Item], arrived: Callable[[], None]) -> None:
+    """Send one study, and again what was not answered.
+
+    Raises
+    ------
+    DeliveryError
+        The node refused an instance, or did not answer in :data:`SEND_TRIES`.
+    """
+    left, error = list(items), None
+    for _ in range(SEND_TRIES):
+        sent = list(_counted(send(node, "DEMO-PACS", left), arrived))
+        done = {one.item.sop_instance_uid for one in sent if one.error is None}
+        left = [item for item in left if item.sop_instance_uid not in done]
+        if not left:
+            return
+        error = next(one.error for one in sent if one.error is not None)
+        if not isinstance(error, DeliveryError):
+            break
+    raise DeliveryError(f"the node refused {left[0].path}: {error}")
+
+
+def _counted(results: Iterable[Sent], arrived: Callable[[], None]) -> Iterator[Sent]:
+    for one in results:
+        if one.error is None:
+            arrived()
+        yield one
 
 
 def _wait(ledger: Ledger, expected: int, progress: Progress) -> bool:

@@ -1,14 +1,20 @@
 """The demo's configuration and table, without patients and without a network."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from inference.errors import OsteonError
 from inference.findings import Band, ClassAgreement, CtSummary, DensityClass, RoiKind
+from node import demo
+from node.config import Destination
 from node.demo import _demo_config, _print
+from node.errors import DeliveryError, DeliveryRejectedError
 from node.ledger import Ledger
+from node.outbox.cstore import Item, Sent
 from tests.node.ledger_steps import result, working
 from tests.node.results.example import CLASS_MODEL, with_experts
 from tests.node.support import at
@@ -69,3 +75,33 @@ def test_the_demo_allows_models_of_simulated_patients_and_keeps_to_loopback(tmp_
     assert config.bundles.allow_simulated
     assert {config.receiver.host, *(item.host for item in config.destinations)} == {"127.0.0.1"}
     assert {route.on_refusal for route in config.routes} == {"text"}
+
+
+def sender(fails: list[OsteonError], arrived: list[str]) -> Callable[..., Iterator[Sent]]:
+    """Sends until the second item, which fails with each error in turn, and then not any more; later items stay behind it."""
+
+    def send(_: Destination, __: str, items: Sequence[Item]) -> Iterator[Sent]:
+        for item in items:
+            if item.sop_instance_uid == "1.2" and fails:
+                yield Sent(item=item, error=fails.pop(0))
+                return
+            arrived.append(item.sop_instance_uid)
+            yield Sent(item=item, status=0)
+
+    return send
+
+
+def test_what_was_not_answered_is_sent_again_and_what_was_refused_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Destination(name="node", ae_title="OSTEON", host="127.0.0.1", port=1)
+    items = [Item(sop_class_uid="1", sop_instance_uid=f"1.{n}", path=Path(f"{n}.dcm")) for n in (1, 2, 3)]
+    arrived: list[str] = []
+    counted: list[None] = []
+    monkeypatch.setattr(demo, "send", sender([DeliveryError("no answer")], arrived))
+    demo._send_study(node, items, lambda: counted.append(None))
+    assert arrived == ["1.1", "1.2", "1.3"]
+    assert len(counted) == 3
+    for fails in ([DeliveryError("no answer")] * demo.SEND_TRIES, [DeliveryRejectedError("0xA900")]):
+        monkeypatch.setattr(demo, "send", sender(fails, []))
+        with pytest.raises(DeliveryError, match=r"refused 2.dcm: (no answer|0xA900)"):
+            demo._send_study(node, items, lambda: None)
+        assert fails == []
