@@ -135,11 +135,31 @@ def lines_to_fill(area: FilmArea, shape: tuple[int, int], turn: Turn, lungs: tup
         first, last = turned_box(box, shape, turn)
         across = first[1] < right - slack and last[1] > left + slack
         upright = last[0] - first[0] > last[1] - first[1]
-        if across and not upright and first[0] < bottom - slack and last[0] > top + slack:
+        if not upright and stands_on((*first, *last), (top + slack, left + slack, bottom - slack, right - slack)):
             raise Refusal(ReasonCode.BURNED_IN_TEXT, "Text stands on the chest; a model must not read it, so the film is not used.")
         if not (across and upright):
             lines.append(box)
     return tuple(lines)
+
+
+def stands_on(print_box: tuple[int, int, int, int], lungs: tuple[float, float, float, float]) -> bool:
+    """Whether print lies on the lungs: in their box, but not in its upper corners, beyond an ellipse through the middles of its sides.
+
+    The apices are round. What stands beside them, on shoulder and neck, is where marks such as ``L AP`` are put.
+
+    Parameters
+    ----------
+    print_box, lungs
+        Top, left, bottom, right on the upright film.
+    """
+    top, left, bottom, right = lungs
+    first_row, first_column, last_row, last_column = print_box
+    if first_row >= bottom or last_row <= top or first_column >= right or last_column <= left:
+        return False
+    middle_row, middle_column = (top + bottom) / 2, (left + right) / 2
+    above = max(0.0, (middle_row - last_row) / (middle_row - top))
+    beside = max(0.0, first_column - middle_column, middle_column - last_column) / (right - middle_column)
+    return above**2 + beside**2 < 1
 
 
 def _scaled(image: GreyArray, known: NDArray[np.bool_], lungs: tuple[float, float, float, float]) -> GreyArray:

@@ -40,7 +40,7 @@ from training.simulation.xray.gradation import Gradation
 from training.transforms.cache import Arrays
 
 VERSION = 1
-READING = 1
+READING = 2
 """Each counted up when the painting or the reading changes, so that no cached film is out of date."""
 LUNAR = "GE Lunar"
 """The paper's densitometer."""

@@ -11,7 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from inference.cxr.area import FilmArea
-from inference.cxr.film import NormalisedFilm, lines_to_fill, turned_box
+from inference.cxr.film import NormalisedFilm, lines_to_fill, stands_on, turned_box
 from inference.cxr.turns import Turn
 from inference.errors import ReasonCode, WarningCode
 from tests.inference.cxr.films import dataset, decided, put, stored, with_text
@@ -209,6 +209,24 @@ def test_text_on_the_chest_is_refused() -> None:
     decision = decided(dataset(change=lambda ds: put(ds, text)))
     assert decision.reason is not None
     assert decision.reason.code is ReasonCode.BURNED_IN_TEXT
+
+
+@pytest.mark.parametrize(
+    ("box", "on"),
+    [
+        ((100, 70, 110, 90), True),  # on the heart
+        ((42, 130, 52, 139), False),  # on the shoulder, beside the apex
+        ((42, 21, 52, 30), False),
+        ((60, 112, 70, 139), True),  # begins on the lung
+        ((45, 70, 52, 90), True),  # below the neck
+        ((165, 128, 175, 139), True),  # the lower corners are lung
+        ((20, 70, 40, 90), False),  # above, beside, below
+        ((100, 140, 110, 159), False),
+        ((181, 70, 190, 90), False),
+    ],
+)
+def test_print_stands_on_the_lungs_or_in_the_upper_corners_of_their_box(box: tuple[int, int, int, int], *, on: bool) -> None:
+    assert stands_on(box, (40.0, 20.0, 180.0, 140.0)) is on
 
 
 def test_what_stands_upright_above_the_chest_is_bone_and_is_not_filled() -> None:
