@@ -18,12 +18,10 @@ from inference.findings import Findings, Notice, Outcome, Reason, SkippedFile
 from inference.identity import check_identity
 from inference.pixels import LOSSY_SYNTAXES
 from inference.reading import InstanceHeader
-from inference.workflows.radiograph import check_human, check_presentation
+from inference.workflows.radiograph import NO_PIXELS, check_human, check_presentation
 
 __all__ = ["check_body_part", "check_frontal", "run"]
 
-_NO_PIXELS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.", "1.2.840.10008.5.1.4.1.1.104.")
-"""Structured reports, presentation states, encapsulated documents."""
 _ORDER = (View.PA, View.FRONTAL, View.AP)
 """Of several films the first of these is used: PA shows the chest with the least magnification."""
 
@@ -51,7 +49,7 @@ def run(headers: Sequence[InstanceHeader], options: CxrOptions) -> Findings:
         notices = check_identity(headers)
     except Refusal as refusal:
         return _findings(headers, Reason(code=refusal.code, text=refusal.text), (), (), None, {"total": time.perf_counter() - started})
-    images = [header for header in headers if not header.sop_class_uid.startswith(_NO_PIXELS)]
+    images = [header for header in headers if not header.sop_class_uid.startswith(NO_PIXELS)]
     films = _one_used(tuple(_decide(header) for header in images))
     timings_s = {"reading": time.perf_counter() - started}
     cxr, reason = CxrFindings(films=films), None

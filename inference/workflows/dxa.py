@@ -23,11 +23,9 @@ from inference.errors import ReasonCode, Refusal
 from inference.findings import Findings, Notice, Outcome, Reason, SkippedFile
 from inference.identity import check_identity
 from inference.reading import InstanceHeader
-from inference.workflows.radiograph import check_human, check_presentation
+from inference.workflows.radiograph import NO_PIXELS, check_human, check_presentation
 
 NO_CLASSIFIER = "no classifier of DXA images is configured (workflows.dxa.classifier)"
-_NO_PIXELS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.", "1.2.840.10008.5.1.4.1.1.104.")
-"""Structured reports, presentation states, encapsulated documents."""
 
 
 def run(headers: Sequence[InstanceHeader], options: DxaOptions) -> Findings:
@@ -75,7 +73,7 @@ def _read(headers: Sequence[InstanceHeader], size: tuple[int, int]) -> _Read:
     Refusal
         The used file cannot be read any more.
     """
-    images = [header for header in headers if not header.sop_class_uid.startswith(_NO_PIXELS)]
+    images = [header for header in headers if not header.sop_class_uid.startswith(NO_PIXELS)]
     decisions = _one_used(tuple(_decide(header, size) for header in images))
     answer = device_values(headers)
     patient = None if answer.values is None else patient_level(answer.values.bmd_g_cm2, answer.values.t_scores)
