@@ -1,8 +1,6 @@
 """From studies to cases, several at a time, each kept on disk: what is asked for again is not painted, read or cropped again."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from rich.progress import track
 from inference.errors import OsteonError
 from training.errors import TrainingError
 from training.transforms.cache import Arrays, CaseCache
+from training.workers import worker_pool
 
 CACHE_BYTES = 64 << 30
 _REASON = "because"
@@ -67,9 +66,8 @@ def _results(work: Callable[[T], R], items: Sequence[T], jobs: int) -> Iterator[
     if jobs <= 1 or len(items) <= 1:
         yield from map(work, items)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy the threads of numerical libraries half
     try:
-        with ProcessPoolExecutor(max_workers=min(jobs, len(items)), mp_context=context) as pool:
+        with worker_pool(min(jobs, len(items))) as pool:
             yield from pool.map(work, items, chunksize=2)
     except BrokenProcessPool:
         raise TrainingError("a process died, most likely for want of memory; run the same command with fewer --jobs") from None

@@ -12,7 +12,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from inference.workflows import WorkflowOptions, run_workflow
 from training.simulation.ct import AcquisitionParameters, FieldOfView, LevelTruth, PatientParameters, SimulatedCt, simulate_ct
 from training.simulation.dicom import write_dicom
 from training.simulation.patients import sample_patients
+from training.workers import worker_pool
 
 TOLERANCE_HU = 5.0
 DEFAULT_READER = CtOptions().segmenter
@@ -208,7 +208,7 @@ def run_all(cases: Sequence[Case], processes: int, title: str, readers: Sequence
     """Every case by every reader, in several processes, with a progress bar on stderr, or a line a result where that is no terminal."""
     console = Console(stderr=True)
     results: list[CaseResult] = []
-    with ProcessPoolExecutor(max_workers=processes) as pool:
+    with worker_pool(processes) as pool:
         done = pool.map(partial(run_readers, readers=tuple(readers)), cases)
         for found in track(done, description=title, total=len(cases), console=console):
             results.extend(found)

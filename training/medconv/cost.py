@@ -6,12 +6,10 @@ Operations are counted by torch on tensors without content. Time and memory are 
 """
 
 import argparse
-import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from training.errors import TrainingError
 from training.medconv.networks import NETWORKS, Shape, build
 from training.memory import peak_mib, resident_mib
+from training.workers import worker_pool
 
 _WARM_UP = 2
 
@@ -103,8 +102,7 @@ def measure(name: str, options: CostOptions) -> Cost:
         There is no such network, or it cannot be made in this size.
     """
     flops = count_flops(name, width=options.width, size=options.size)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
+    with worker_pool(1) as process:
         parameters, (latency_ms, cpu_ms), memory_mib = process.submit(_measure_here, name, options).result()
     return Cost(network=name, parameters=parameters, flops=flops, latency_ms=latency_ms, cpu_ms=cpu_ms, memory_mib=memory_mib)
 

@@ -10,10 +10,8 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +34,7 @@ from training.simulation.cohort import CohortPatient, with_spacing
 from training.simulation.command import spacing_mm
 from training.simulation.ct import simulate_ct
 from training.simulation.dicom import StudyOptions, write_dicom
+from training.workers import worker_pool
 
 SEED = 990
 WITHIN_HU = 5.0
@@ -200,7 +199,7 @@ def met(results: Sequence[Proved]) -> bool:
 def run(people: Sequence[CohortPatient], spacing: float | None, bundle: Path | None, jobs: int) -> list[Proved]:
     """Every patient of whom a T-score can be had, several at a time."""
     work = partial(prove, spacing=spacing, bundle=bundle)
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+    with worker_pool(jobs) as pool:
         done = track(pool.map(work, people), description="proving", total=len(people), console=Console(stderr=True))
         return [one for one in done if one is not None]
 

@@ -1,14 +1,14 @@
 """Many simulated patients on disk: in several processes, and again from where an interrupted run ended."""
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from training.errors import TrainingError
 from training.simulation.patient_folder import PatientRequest, kept_truth, write_patient
 from training.simulation.truth_file import PatientFile
+from training.workers import worker_pool
 
 PATIENTS = "patients"
 """The folder of the patients' folders."""
@@ -61,8 +61,7 @@ def _write(
             made[index] = write_patient(requests[index], patient_folder(out, requests[index]))
             done(made[index])
         return made
-    context = multiprocessing.get_context("spawn")  # a fork would copy the threads of numerical libraries half
-    with ProcessPoolExecutor(max_workers=min(jobs, len(missing)), mp_context=context) as pool:
+    with worker_pool(min(jobs, len(missing))) as pool:
         futures = {pool.submit(write_patient, requests[index], patient_folder(out, requests[index])): index for index in missing}
         try:
             for future in as_completed(futures):

@@ -12,10 +12,8 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +43,7 @@ from training.simulation.xray.devices import DEVICES
 from training.tpswav.evaluate import area
 from training.tpswav.publish import NAME
 from training.tpswav.simulated import SimulatedOptions
+from training.workers import worker_pool
 
 SEED = 990
 SHIFTS = (1, -1)
@@ -298,7 +297,7 @@ def met(results: Sequence[Proved]) -> bool:
 def run(people: Sequence[tuple[str, CohortPatient]], spacing: float | None, bundle: Path | None, jobs: int) -> list[Proved]:
     """Every patient, several at a time."""
     work = partial(prove, spacing=spacing, bundle=bundle)
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+    with worker_pool(jobs) as pool:
         return list(track(pool.map(work, people), description="proving", total=len(people), console=Console(stderr=True)))
 
 

@@ -1,7 +1,6 @@
 """The anatomy that the second reader learns from: painted patients far more varied than any population, and a pool of them on disk."""
 
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -13,6 +12,7 @@ from inference.ct.levels import THORACIC
 from training.errors import TrainingError
 from training.simulation.ct import paint_scan
 from training.simulation.parameters import AcquisitionParameters, ContrastPhase, FieldOfView, PatientParameters
+from training.workers import worker_pool
 
 POOL_SPACING_MM = 2.0
 _AHEAD_MM, _BEHIND_MM, _ASIDE_MM = 130.0, 100.0, 165.0
@@ -182,6 +182,6 @@ def fill(pool: Pool, jobs: int = 1) -> "list[int]":
         for index in missing:
             pool.paint(index)
     else:
-        with ProcessPoolExecutor(max_workers=jobs) as workers:
+        with worker_pool(jobs) as workers:
             list(workers.map(pool.paint, missing))
     return missing
