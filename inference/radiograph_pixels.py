@@ -5,12 +5,13 @@ PS3.3 C.11.1 (modality LUT), C.7.5.1.1.2 (padding), C.11.2 (VOI LUT), C.7.6.3.1.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, Sequence
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi, convert_color_space
 
 from inference.errors import ReasonCode, Refusal
@@ -172,13 +173,19 @@ def _shown(values: NDArray[Any], known: Mask, dataset: Dataset) -> tuple[FloatAr
 
 def _transforms(values: NDArray[Any], dataset: Dataset) -> Iterator[_Voi]:
     """The VOI transforms of a header, the preferred first."""
-    for index, item in enumerate(value_of(dataset, "VOILUTSequence") or ()):  # type: ignore[arg-type, var-annotated]  # a Sequence or None
-        depth = float(2 ** int(item.LUTDescriptor[2]) - 1)
+    items = value_of(dataset, "VOILUTSequence")
+    for index in range(len(items) if isinstance(items, Sequence) else 0):
         whole = np.asarray(np.rint(values)).astype(np.int64)
-        yield f"VOI LUT {index + 1}", lambda whole=whole, index=index, depth=depth: apply_voi(whole, dataset, index=index) / depth  # type: ignore[misc]
+        yield f"VOI LUT {index + 1}", partial(_looked_up, whole, dataset, index)
     for centre, width, function in windows(dataset):
         said = f"window {centre:g}/{width:g}" + ("" if function == "LINEAR" else f" {function.lower()}")
-        yield said, lambda centre=centre, width=width, function=function: windowed(values, centre, width, function)  # type: ignore[misc]
+        yield said, partial(windowed, values, centre, width, function)
+
+
+def _looked_up(values: NDArray[np.int64], dataset: Dataset, index: int) -> FloatArray:
+    """Grey from 0 to 1 by an item of the VOI LUT Sequence; its descriptor tells the depth (PS3.3 C.11.2.1.1)."""
+    depth = 2 ** int(dataset.VOILUTSequence[index].LUTDescriptor[2]) - 1
+    return np.asarray(apply_voi(values, dataset, index=index) / float(depth))
 
 
 def windows(dataset: Dataset) -> list[tuple[float, float, str]]:

@@ -104,8 +104,9 @@ def test_a_damaged_lut_is_passed_over() -> None:
     broken = Dataset()
     broken.LUTDescriptor = [4, 0, 16]
     broken["LUTDescriptor"].VR = "US"
-    shown = radiograph_of(film(RAMP, VOILUTSequence=[broken], WindowCenter="2048", WindowWidth="4096"), "film")
-    assert "window 2048/4096" in shown.said
+    for damaged in (broken, Dataset()):  # no data, no descriptor
+        shown = radiograph_of(film(RAMP, VOILUTSequence=[damaged], WindowCenter="2048", WindowWidth="4096"), "film")
+        assert "window 2048/4096" in shown.said
 
 
 @pytest.mark.parametrize(

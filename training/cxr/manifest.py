@@ -197,7 +197,7 @@ def _read(files: Sequence[Path], labels: Labels, cache: Path) -> _Read | str:
     """The first frontal film among a study's files, or why there is none."""
     reasons = []
     for file in files:
-        found = kept(cache, [file], {"chest film": VERSION}, lambda file=file: _film_arrays(file))  # type: ignore[misc]
+        found = kept(cache, [file], {"chest film": VERSION}, partial(_film_arrays, file))
         if isinstance(found, str):
             reasons.append(found)
             continue

@@ -10,6 +10,7 @@ and epochs: everything runs, little is learnt.
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -71,7 +72,7 @@ def _found(rows: Sequence[Row], runs: Runs, *, progress: bool) -> list[Found]:
     campaign = runs.campaign
     each = len(campaign.seeds) * campaign.base.folds * len(campaign.base.levels)
     with campaign_bar("networks", len(rows) * each, shown=progress) as advance:
-        return [pooled(row, runs.results(row.variant, row.backbone, lambda name=row.name: advance(name))) for row in rows]  # type: ignore[misc]
+        return [pooled(row, runs.results(row.variant, row.backbone, partial(advance, row.name))) for row in rows]
 
 
 def _written(table: ResultTable, out: Path, name: str) -> str:

@@ -10,6 +10,7 @@ narrower network, few simulated patients and few epochs.
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from inference.bundles import TrainedOn
@@ -116,7 +117,7 @@ def run_table(number: int, campaign: Campaign, networks: Sequence[str], *, resam
     folds = len(campaign.folds) or rows.dealt.folds
     with campaign_bar("folds", len(chosen) * folds, shown=campaign.progress) as advance:
         for network in chosen:
-            found[network], notes[network] = rows.results(network, lambda name=network: advance(name))  # type: ignore[misc]
+            found[network], notes[network] = rows.results(network, partial(advance, network))
     pictures = campaign.out / f"table-{number}"
     pictures.mkdir(parents=True, exist_ok=True)
     for network, results in found.items():

@@ -10,6 +10,7 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from inference.ct.segmentation import TotalSegmentatorOptions, get_segmenter
@@ -56,7 +57,7 @@ def run_table(table: Table, campaign: Campaign, *, resamples: int = 2000, progre
     rows: list[TableRow] = []
     with campaign_bar("rows", len(table.rows) * len(campaign.seeds), shown=progress) as advance:
         for row in table.rows:
-            results, note = results_of(row, runs, lambda name=row.name: advance(name))  # type: ignore[misc]
+            results, note = results_of(row, runs, partial(advance, row.name))
             rows.append(row_of(row, results, note, options))
             if results and table.number != SWEEP:
                 draw_row(row.name, results, pictures / _file_name(row.name))

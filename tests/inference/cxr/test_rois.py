@@ -8,8 +8,8 @@ import pytest
 from inference.cxr.regions import crop_regions, patch_boxes, reference_of, whole_box, with_whole
 from inference.cxr.rois import LANDMARKS, ROI_NAMES, Floats, bone_boxes, implausible_because, landmark, mirrored, rois_of
 from inference.errors import ReasonCode, Refusal
+from tests.inference.cxr.bones import bone_points, contained
 from tests.inference.cxr.chest import SHAPE, landmarks
-from training.cxr.bones import bone_points, contained
 from training.simulation.cohort import sample_cohort
 from training.simulation.population import COHORTS
 from training.simulation.xray.film import ChestFilmParameters, FilmSetUp, portable, set_up

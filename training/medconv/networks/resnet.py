@@ -7,8 +7,6 @@ from torch import nn
 
 from training.errors import TrainingError
 
-BASIC = ("resnet18", "resnet34")
-"""Their blocks do not widen at the end; the others' do, fourfold."""
 _FACTORIES = {
     "resnet18": resnet.resnet18,
     "resnet34": resnet.resnet34,

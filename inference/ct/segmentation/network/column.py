@@ -23,7 +23,6 @@ JOIN_GAP_MM, JOIN_ASIDE_MM = 45.0, 22.0
 MIN_DISC_SHARE = 0.3
 MIN_SPACING_MM = 13.0
 MIN_BODY_ML = 2.5
-ARCH_ASIDE_MM = 25.0
 
 
 @dataclass(frozen=True, kw_only=True)
