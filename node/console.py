@@ -202,12 +202,12 @@ def experts_line(experts: Json) -> str:
     if model is None:
         return f"none: {experts['because']}"
     levels = [
-        f"{item['level']} {item['bmd_g_cm2']:.2f} g/cm2 {100 * item['osteoporosis_probability']:.0f} %"
+        f"{item['level']} {item['bmd_g_cm2']:.2f} g/cm2 ({100 * item['osteoporosis_probability']:.0f} %)"
         for item in experts["vertebrae"]
         if item["bmd_g_cm2"] is not None
     ]
-    scale = f"BMD on the scale of {experts['densitometer']}, osteoporosis"
-    return f"{', '.join(levels) or 'none of L1 to L4'} ({scale}; {model['name']}, trained on {model['trained_on']})"
+    told = ", ".join(levels) or "none of L1 to L4"
+    return f"BMD (osteoporosis) {told}; scale of {experts['densitometer']}; {model['name']}, trained on {model['trained_on']}"
 
 
 def opinions_line(opinions: Json) -> str:

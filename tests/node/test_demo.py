@@ -64,8 +64,8 @@ def test_predictions_by_vertebra_and_opinions_fit_a_narrow_terminal(tmp_path: Pa
     text = printed(tmp_path, CLASS, width=80, read=True)
     assert max(map(len, text.splitlines())) <= 80
     said = " ".join(text.split())
-    assert "every vertebra L1 0.81 g/cm2 30 %, L2 0.74 g/cm2 61 % (BMD on the scale of Hologic" in said
-    assert "vertebra-experts, trained on simulated patients)" in said
+    assert "every vertebra BMD (osteoporosis) L1 0.81 g/cm2 (30 %), L2 0.74 g/cm2 (61 %); scale of Hologic; vertebra-experts" in said
+    assert "vertebra-experts, trained on simulated patients" in said
     assert "opinions All three opinions agree: attenuation low; osteoporosis predicted at L1; osteoporosis predicted at L2." in said
     assert "every vertebra" not in printed(tmp_path / "none", CLASS)
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 CONFIG = """
 bundles: {{folder: {folder}}}
-workflows: {{ct: {{segmenter: classical, classifier: made}}}}
+workflows: {{ct: {{segmenter: classical, classifier: made, experts: null}}}}
 routes: [{{name: ct, workflow: ct, match: {{modality: [CT]}}}}]
 """
 

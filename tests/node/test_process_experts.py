@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("site")
     write_study(folder / "study")
     write_classifier(folder / "bundles" / "made", (0.0, 2.0, 1.0), name="made", tau2=0.0)
-    write_experts(folder / "bundles")
+    write_experts(folder / "bundles", name="made-experts")
     return folder
 
 
@@ -46,7 +46,7 @@ def process(site: Path, out: Path, experts: str, code: ExitCode = ExitCode.RESUL
 
 
 def test_three_opinions_and_who_leads_reach_the_json(site: Path, tmp_path: Path) -> None:
-    report = process(site, tmp_path, "experts: vertebra-experts, densitometer: GE Lunar, leading: experts")
+    report = process(site, tmp_path, "experts: made-experts, densitometer: GE Lunar, leading: experts")
     assert report["experts"]["densitometer"] == "GE Lunar"
     read = {item["level"]: item for item in report["experts"]["vertebrae"]}
     assert (read["L1"]["bmd_g_cm2"], read["L1"]["osteoporosis_probability"]) == (1.0, 0.73)

@@ -77,7 +77,8 @@ def write_experts(folder: Path, *, bmd: Sequence[float] = (0.8, 1.0), odds: floa
         first.weight[0, 0] = 1.0  # reads the device's first channel, beside an embedding that is small
         last.weight.zero_()
         last.weight[1, 0], last.bias[0], last.bias[1] = 1.0, 100.0, 0.0
-    return export_bundle(network, metadata(**(values | changes)), NETWORK, PUBLICATION, folder / "vertebra-experts")
+    told = metadata(**(values | changes))
+    return export_bundle(network, told, NETWORK, PUBLICATION, folder / told.name)
 
 
 @pytest.fixture(scope="module")

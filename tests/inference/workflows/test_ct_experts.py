@@ -22,7 +22,7 @@ def test_readings_stand_beside_the_attenuation(tmp_path: Path, segmenter: Knowin
     series(tmp_path / "study", segmenter, levels=LUMBAR, trabecular_hu=(140, 100, 120))
     write_experts(tmp_path / "bundles", odds=-2.0)
     source = BundleSource(shipped=tmp_path / "bundles", allow_simulated=True)
-    plain = run(tmp_path / "study", CtOptions(classifier=None))
+    plain = run(tmp_path / "study", CtOptions(classifier=None, experts=None))
     assert (plain.experts, plain.opinions) == (None, None)
     found = run(tmp_path / "study", CtOptions(classifier=None, experts="vertebra-experts", bundles=source, leading=OpinionSource.EXPERTS))
     assert found.summary == plain.summary

@@ -259,8 +259,8 @@ def test_the_console_prints_predictions_and_opinions(findings: Findings, example
     print_report(console, report_of(findings))
     said = " ".join(stream.getvalue().split())
     assert (
-        "every vertebra: L1 0.81 g/cm2 30 %, L2 0.74 g/cm2 61 % (BMD on the scale of Hologic, osteoporosis; vertebra-experts, "
-        "trained on simulated patients)"
+        "every vertebra: BMD (osteoporosis) L1 0.81 g/cm2 (30 %), L2 0.74 g/cm2 (61 %); scale of Hologic; vertebra-experts, "
+        "trained on simulated patients"
     ) in said
     assert AGREED.split(" By the")[0] in said
     assert "the measured attenuation leads" in said
