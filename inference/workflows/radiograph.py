@@ -7,10 +7,7 @@ from pydicom.uid import (
 )
 
 from inference.errors import ReasonCode, Refusal
-from inference.header_words import LATERAL_WORDS, described, words
 from inference.reading import InstanceHeader
-
-__all__ = ["LATERAL_WORDS", "NO_PIXELS", "check_human", "check_presentation", "described", "words"]
 
 NO_PIXELS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.", "1.2.840.10008.5.1.4.1.1.104.")
 """How the SOP classes of structured reports, presentation states and encapsulated documents begin."""

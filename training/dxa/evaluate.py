@@ -12,7 +12,6 @@ from inference.dxa.network import Output
 from inference.dxa.network import probabilities as calibrated
 from training.dxa.cases import CLASSES, OSTEOPOROSIS, Case
 from training.dxa.task import Floats
-from training.errors import TrainingError
 from training.metrics.bootstrap import BootstrapOptions, Indices, Interval, bootstrap
 from training.metrics.calibration import brier_score, expected_calibration_error, fit_temperature, reliability_of_class
 from training.metrics.classification import binary_metrics
@@ -183,10 +182,6 @@ def draw(found: Predictions, folder: Path, name: str) -> tuple[Path, ...]:
     TrainingError
         The folder cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{folder}: {error.strerror or error}") from None
     said = found.probabilities
     pictures = [folder / "confusion.png", folder / "calibration.png"]
     plot_confusion(found.truth, said.argmax(axis=1), CLASSES, pictures[0], title=name)

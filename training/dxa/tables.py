@@ -119,7 +119,6 @@ def run_table(number: int, campaign: Campaign, networks: Sequence[str], *, resam
         for network in chosen:
             found[network], notes[network] = rows.results(network, partial(advance, network))
     pictures = campaign.out / f"table-{number}"
-    pictures.mkdir(parents=True, exist_ok=True)
     for network, results in found.items():
         draw_row(network, results, pictures)
     draw_together(found, pictures)

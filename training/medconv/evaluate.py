@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.adjustment import Floats, adjusted_probabilities
-from training.errors import TrainingError
 from training.medconv.crops import Case
 from training.medconv.task import CLASSES
 from training.metrics.bootstrap import BootstrapOptions, Indices, Interval, bootstrap
@@ -144,10 +143,6 @@ def draw(found: Predictions, folder: Path, name: str) -> tuple[Path, ...]:
     TrainingError
         The folder cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{folder}: {error.strerror or error}") from None
     said = found.probabilities
     pictures = [folder / "confusion.png", folder / "calibration.png"]
     plot_confusion(found.truth, said.argmax(axis=1), CLASSES, pictures[0], title=name)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from inference.ct.series import choose_series
 from inference.cxr.view import CHEST_WORDS, check_body_part, check_frontal
 from inference.errors import Refusal
+from inference.header_words import described, words
 from inference.reading import InstanceHeader, check_identity
-from inference.workflows.radiograph import check_human, check_presentation, described, words
+from inference.workflows.radiograph import check_human, check_presentation
 from training.pairing.reasons import PairReason, Why
 from training.pairing.records import ImageKind, ImageStudy, Person, parse_day, sex_of
 
