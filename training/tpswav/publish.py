@@ -27,6 +27,7 @@ from training.metrics.bootstrap import Interval
 from training.tpswav.evaluate import draw
 from training.tpswav.run import ExpertRun, Finished
 from training.tpswav.task import batch_of
+from training.tpswav.vertebrae import labelled
 
 NAME, VERSION = "vertebra-experts", "1.0.0"
 ARCHITECTURE = "vertebra_experts"
@@ -125,13 +126,15 @@ def _data(run: ExpertRun) -> str:
 
 
 def _metrics(run: ExpertRun, found: Mapping[str, Interval]) -> tuple[Metric, ...]:
-    cases = {"vertebra": len(run.parts.judged), "patient": len({one.patient for one in run.parts.judged})}
+    known = labelled(run.parts.judged)
+    cases = {"vertebra": len(known), "patient": len({one.patient for one in known})}
     data = f"{run.parts.trained_on.words} of the test part and of external sites"
     told = []
     for name, one in found.items():
         if not np.isfinite(one.value):
             continue
         ends = (one.low, one.high) if np.isfinite(one.low) and one.low <= one.value <= one.high else (None, None)
-        count = cases[name.partition("_")[0]]
+        # a position is known of every vertebra, all else of those that a densitometer measured
+        count = len(run.parts.judged) if name.startswith("vertebra_position") else cases[name.partition("_")[0]]
         told.append(Metric(name=name.replace("_", " "), value=one.value, low=ends[0], high=ends[1], cases=count, data=data))
     return tuple(told)

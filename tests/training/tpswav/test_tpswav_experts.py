@@ -262,6 +262,11 @@ def test_a_run_is_judged_reported_and_published(tmp_path: Path) -> None:
         TrainedOn.SIMULATED_PATIENTS,
         "bmd_g_cm2",
     )
+    cases = {metric.name: metric.cases for metric in osteon.metrics}
+    known = [one for one in run.parts.judged if one.labelled]
+    assert len(known) < len(run.parts.judged)
+    assert (cases["vertebra bmd mae"], cases["vertebra position"]) == (len(known), len(run.parts.judged))
+    assert cases["patient f1"] == len({one.patient for one in known})
     assert osteon.crop is not None
     assert (osteon.crop.level, osteon.crop.mask) == (None, "box")
     assert "never seen a patient" in osteon.limits[0]
