@@ -192,7 +192,8 @@ class CtWorkflow(Section):
         "medconv", description="Bundle that predicts the density class at L1 beside the measured attenuation. null: none is predicted."
     )
     experts: BundleName | None = Field(
-        None, description="Bundle that reads density and position of every vertebra beside the measured attenuation. null: none is read."
+        "vertebra-experts",
+        description="Bundle that reads density and position of every vertebra beside the measured attenuation. null: none is read.",
     )
     densitometer: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
         None,

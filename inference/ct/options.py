@@ -81,7 +81,7 @@ class CtOptions:
     segmenter: str = "both"
     bundles: BundleSource = field(default_factory=BundleSource)
     classifier: str | None = "medconv"
-    experts: str | None = None
+    experts: str | None = "vertebra-experts"
     densitometer: str | None = None
     leading: OpinionSource = OpinionSource.MEASUREMENT
     masks: MaskOptions | None = None

@@ -12,7 +12,7 @@ from inference.bundles import shipped_names
 
 pytestmark = pytest.mark.acceptance
 
-CLASSIFIER, DXA_CLASSIFIER, CXR_MODEL = "medconv", "dxa-cnn21", "cxr-bmd"
+CLASSIFIER, EXPERTS, DXA_CLASSIFIER, CXR_MODEL = "medconv", "vertebra-experts", "dxa-cnn21", "cxr-bmd"
 PROJECTION_OBJECTS = {"Comprehensive 3D SR Storage", "Basic Text SR Storage", "Secondary Capture Image Storage"}
 
 
@@ -53,3 +53,8 @@ def test_the_demo_delivers_every_result_and_says_so(tmp_path: Path) -> None:
     else:
         assert predicted == []
         assert "there is no bundle" in done.stdout
+    by_vertebra = [path for path in files if b"Predicted BMD by vertebra, on the scale of" in path.read_bytes()]
+    assert (len(by_vertebra) >= 4) == (EXPERTS in shipped_names()), "an SR and a text for two studies"
+    assert all(b"model trained on simulated patients" in path.read_bytes() for path in by_vertebra)
+    assert ("every vertebra BMD (osteoporosis) L1" in said) == (EXPERTS in shipped_names())
+    assert "By the site's setting the measured attenuation leads." in said

@@ -53,9 +53,10 @@ def test_an_alarm_that_leads_is_in_the_recommendation(tmp_path: Path, segmenter:
 
 
 def test_the_site_s_configuration_reaches_the_workflow() -> None:
-    given = CtWorkflow(experts="vertebra-experts", densitometer="GE Lunar", leading="classifier")
+    given = CtWorkflow(experts="ours", densitometer="GE Lunar", leading="classifier")
     default = ct_options(Config())
-    assert (default.experts, default.densitometer, default.leading) == (None, None, OpinionSource.MEASUREMENT)
+    assert (default.experts, default.densitometer, default.leading) == ("vertebra-experts", None, OpinionSource.MEASUREMENT)
     config = Config.model_validate({"workflows": {"ct": given.model_dump()}})
     options = ct_options(config)
-    assert (options.experts, options.densitometer, options.leading) == ("vertebra-experts", "GE Lunar", OpinionSource.CLASSIFIER)
+    assert (options.experts, options.densitometer, options.leading) == ("ours", "GE Lunar", OpinionSource.CLASSIFIER)
+    assert ct_options(Config.model_validate({"workflows": {"ct": {"experts": None}}})).experts is None
