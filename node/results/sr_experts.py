@@ -53,8 +53,7 @@ def expert_position(vertebra: VertebraFinding, findings: Findings) -> list[Quali
 
 def expert_items(findings: Findings) -> list[ContentItem]:
     """Of the whole study: the predictions in words, how far the opinions agree and which leads as codes, and each opinion."""
-    lines = [*experts_lines(findings), *opinion_lines(findings)]
-    items: list[ContentItem] = [text_item(codes.EXPERTS, line) for line in lines]
+    items: list[ContentItem] = [text_item(codes.EXPERTS, line) for line in experts_lines(findings)]
     return items if findings.opinions is None else items + _opinion_items(findings.opinions, findings)
 
 
@@ -62,6 +61,7 @@ def _opinion_items(opinions: Opinions, findings: Findings) -> list[ContentItem]:
     leading = codes.NO_OPINION if opinions.leading is None else codes.OPINION[opinions.leading.source]
     return [
         _code(codes.OPINIONS, codes.OPINION_AGREEMENT[opinions.agreement]),
+        *(text_item(codes.OPINIONS, line) for line in opinion_lines(findings)),
         _code(codes.OPINION_LEADING, leading),
         *(text_item(codes.OPINION[one.source], opinion_text(one, findings)) for one in opinions.given),
     ]

@@ -161,10 +161,15 @@ def test_no_viewer_prints_a_prediction_among_the_first_five_numbers(read: Writte
 
 def test_the_opinions_are_coded_and_told_and_the_models_ones_with_their_origin(read: WrittenResults) -> None:
     found = items(pydicom.dcmread(read.objects[1].path))
-    codes = {code(item): item.ConceptCodeSequence[0].CodeValue for item in found if code(item) in ("op-agreement", "op-leading")}
+    codes = {
+        code(item): item.ConceptCodeSequence[0].CodeValue
+        for item in found
+        if item.get("ValueType") == "CODE" and code(item).startswith("op-")
+    }
     assert codes == {"op-agreement": "op-agree", "op-leading": "op-measurement"}
     told = {code(item): item.TextValue for item in found if item.get("ValueType") == "TEXT" and code(item).startswith("op-")}
     assert told == {
+        "op-agreement": AGREED,
         "op-measurement": "attenuation low",
         "op-classifier": f"osteoporosis predicted at L1 ({TRAINED})",
         "op-experts": f"osteoporosis predicted at L2 ({TRAINED})",
