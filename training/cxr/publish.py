@@ -33,7 +33,13 @@ from training.loop import Fitted
 from training.metrics.bootstrap import Interval, bootstrap
 from training.publishing import hardware_of, learning_pictures, stated
 
-LANDMARKS_NAME, DENSITY_NAME, VERSION = "cxr-landmarks", "cxr-bmd", "1.0.0"
+LANDMARKS_NAME, DENSITY_NAME = "cxr-landmarks", "cxr-bmd"
+LANDMARKS_CHANGES = {
+    "1.1.0": "Learned for longer, from films on which dense lungs and cables hide bones, too.",
+    "1.0.0": "First release.",
+}
+DENSITY_CHANGES = {"1.0.0": "First release."}
+"""What changed in which version of the recipe; the first one is that of the bundles that are made now."""
 LANDMARKS_PAPER = "Li et al. 2020, Structured landmark detection via topology-adapting deep graph learning"
 DENSITY_PAPER = PAPER
 
@@ -77,7 +83,7 @@ def publish_landmarks(
     """
     metadata = OsteonMetadata(
         name=LANDMARKS_NAME,
-        version=VERSION,
+        version=next(iter(LANDMARKS_CHANGES)),
         kind=Kind.REGRESSION,
         architecture="landmark_graph",
         weights_dtype="float16",
@@ -94,7 +100,7 @@ def publish_landmarks(
         task="Sixteen bony landmarks of a frontal chest radiograph",
         description=f"A topology-adapting graph network on a {options.backbone} of width {options.width:g}: an affine step, then "
         f"{options.steps} local ones; trained on {films.trained_on.words}.",
-        changelog={VERSION: "First release."},
+        changelog=LANDMARKS_CHANGES,
         pictures=learning_pictures(out, f"Landmarks: learning from {films.trained_on.words}"),
     )
     network = NetworkDefinition(architecture="landmark_graph", arguments=options.network_arguments())
@@ -119,7 +125,7 @@ def publish_density(
     model = ensemble_of(members, options)
     metadata = OsteonMetadata(
         name=DENSITY_NAME,
-        version=VERSION,
+        version=next(iter(DENSITY_CHANGES)),
         kind=Kind.REGRESSION,
         architecture="density_ensemble",
         weights_dtype="float16",
@@ -139,7 +145,7 @@ def publish_density(
         task="Lumbar bone density from a frontal chest radiograph",
         description=f"{options.chosen.title}: {len(members)} networks, one for each vertebra and fold, on {options.backbone} of width "
         f"{options.width:g}; trained on {films.trained_on.words}.",
-        changelog={VERSION: "First release."},
+        changelog=DENSITY_CHANGES,
         pictures={path.name: path for path in pictures},
     )
     store = RegionStore(films.cases, options)
