@@ -94,7 +94,7 @@ def _conclusion(findings: Findings) -> list[str]:
 def _opinions(findings: Findings) -> list[str]:
     """How far they agree, then one by one."""
     given = findings.opinions.given if findings.opinions is not None else ()
-    return opinion_lines(findings) + [f"{codes.OPINION[one.source].meaning}: {opinion_text(one, findings)}" for one in given]
+    return opinion_lines(findings) + [f"{codes.OPINION[one.source].meaning}: {opinion_text(one, findings)}." for one in given]
 
 
 def _sentence(vertebra: VertebraFinding, findings: Findings) -> str:

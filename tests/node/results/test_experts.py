@@ -188,6 +188,8 @@ def test_every_object_says_that_the_model_was_trained_on_simulated_patients(read
             said = texts(dataset)
             assert [line for line in said if line in (*LINES, AGREED)] == ([*LINES, AGREED] if result.kind == "sr" else [AGREED, *LINES])
             assert all(TRAINED in line for line in said if "g/cm2" in line)
+            each = f"Osteoporosis by vertebra, predicted by a model: osteoporosis predicted at L2 ({TRAINED})."
+            assert said.count(each) == (result.kind == "text")
         if result.kind == "picture":
             assert dataset.ImageComments.endswith(
                 "Class probabilities: model trained on simulated patients. Density by vertebra: model trained on simulated patients."
