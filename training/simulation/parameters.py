@@ -23,7 +23,7 @@ class Kernel(StrEnum):
 
 
 class FieldOfView(StrEnum):
-    """What the scan covers, head to foot; see :data:`training.simulation.ct.COVERAGE`."""
+    """What the scan covers, head to foot."""
 
     ABDOMEN = "abdomen"
     """T10 to the hip joints."""
