@@ -8,7 +8,7 @@ from inference.ct.vertebra_readings import VertebraReading, VertebraReadings
 from inference.errors import WarningCode
 from inference.findings import Findings, VertebraFinding
 from node.results import wording
-from node.results.density_class import origin
+from node.results.density_class import density_class_lines, origin, probabilities_text
 
 
 def reading_of(vertebra: VertebraFinding, findings: Findings) -> VertebraReading | None:
@@ -25,10 +25,10 @@ def expert_cells(vertebra: VertebraFinding, findings: Findings) -> tuple[str, st
     return (f"{one.bmd_g_cm2:.2f}", f"{100 * one.probability:.0f} %")
 
 
-def experts_lines(findings: Findings, *, in_table: bool = False) -> list[str]:
+def experts_lines(findings: Findings) -> list[str]:
     """Densities by level and the check on levels; or in one line why there are none.
 
-    Nothing where no such model is configured, nor where a warning has said it already. ``in_table``: the numbers stand in a table above.
+    Nothing where no such model is configured, nor where a warning has said it already.
     """
     found = findings.experts
     if found is None:
@@ -36,13 +36,37 @@ def experts_lines(findings: Findings, *, in_table: bool = False) -> list[str]:
     if found.model is None:
         told = any(notice.code is WarningCode.EXPERTS_FAILED for notice in findings.warnings)
         return [] if told else [wording.ascii_text(f"No density by vertebra is predicted: {found.because}.")]
-    return [wording.ascii_text(line) for line in (_densities(found, in_table=in_table), *_level_check(found))]
+    return [wording.ascii_text(line) for line in (_densities(found), *_level_check(found))]
 
 
 def opinion_lines(findings: Findings) -> list[str]:
     """How far the opinions agree, and which leads; nothing where none are compared."""
     opinions = findings.opinions
     return [] if opinions is None else [wording.ascii_text(f"{opinions.text} {opinions.lead_sentence}")]
+
+
+def page_lines(findings: Findings) -> list[str]:
+    """What the page says below its table of both models, whose numbers stand above: who they are and that neither is DXA.
+
+    Where no opinions stand side by side, what the text says of each.
+    """
+    density, experts = findings.density_class, findings.experts
+    if findings.opinions is None or experts is None or experts.model is None:
+        return [*density_class_lines(findings), *experts_lines(findings)]
+    said = density is not None and density.model is not None
+    by = [f"class by {density.model.name} {density.model.version}, {density.because}"] if density is not None and density.model else []
+    by.append(f"BMD and osteoporosis by {experts.model.name} {experts.model.version}, {experts.because}")
+    told = f"Predicted {'; '.join(by)}. Predictions, not DXA results; they change no measurement."
+    lines = [] if said else density_class_lines(findings)
+    return [*lines, wording.ascii_text(" ".join([told, *_level_check(experts)]))]
+
+
+def page_opinion(opinion: Opinion, findings: Findings) -> str:
+    """One opinion on the page: the classifier's with its probabilities."""
+    density = findings.density_class
+    if opinion.source is not OpinionSource.CLASSIFIER or density is None:
+        return opinion_text(opinion, findings)
+    return wording.ascii_text(f"{opinion.words}: {probabilities_text(density)}")
 
 
 def opinion_text(opinion: Opinion, findings: Findings) -> str:
@@ -56,7 +80,7 @@ def opinion_text(opinion: Opinion, findings: Findings) -> str:
     return wording.ascii_text(opinion.words if model is None else f"{opinion.words} ({origin(model)})")
 
 
-def _densities(found: VertebraReadings, *, in_table: bool) -> str:
+def _densities(found: VertebraReadings) -> str:
     """``Predicted BMD by vertebra, on the scale of Hologic: L1 0.82 g/cm2 (osteoporosis 61 %), ... (model trained on ...).``"""
     if found.model is None:
         return ""
@@ -65,7 +89,7 @@ def _densities(found: VertebraReadings, *, in_table: bool) -> str:
         for one in found.readings
         if one.bmd_g_cm2 is not None and one.probability is not None
     ]
-    told = ("in the table" if in_table else ", ".join(levels)) if levels else "none of L1 to L4 can be read"
+    told = ", ".join(levels) or "none of L1 to L4 can be read"
     return (
         f"Predicted BMD by vertebra, {found.because}: {told} ({origin(found.model)}). By {found.model.name} {found.model.version}. "
         "A prediction, not a DXA result; it changes no measurement."

@@ -4,7 +4,7 @@ from typing import Final
 
 from inference.ct.opinions import Opinion, OpinionSource
 from inference.findings import Findings
-from node.results.experts import opinion_text
+from node.results.experts import page_opinion
 from node.results.page_text import GREY, LIGHT, WHITE, Block, Cell, Drawable, Row, Style, paragraph
 
 _GAP: Final = 36
@@ -37,7 +37,7 @@ def opinion_blocks(findings: Findings, width: int, factor: float) -> list[Drawab
     led = [one is opinions.leading for one in opinions.given]
     heads = tuple(_head(one, leads, factor) for one, leads in zip(opinions.given, led, strict=True))
     said = tuple(
-        Cell(text=opinion_text(one, findings), style=Style(size=21, bold=leads, grey=WHITE if leads else LIGHT).scaled(factor))
+        Cell(text=page_opinion(one, findings), style=Style(size=21, bold=leads, grey=WHITE if leads else LIGHT).scaled(factor))
         for one, leads in zip(opinions.given, led, strict=True)
     )
     told = opinions.sentence if opinions.leading is not None else f"{opinions.sentence} {opinions.lead_sentence}"

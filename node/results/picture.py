@@ -11,8 +11,7 @@ from PIL import Image, ImageDraw
 from inference.findings import Band, Findings, VertebraFinding
 from inference.rounding import round_hu
 from node.results import wording
-from node.results.density_class import density_class_lines
-from node.results.experts import experts_lines
+from node.results.experts import page_lines
 from node.results.objects import ResultContext
 from node.results.page_opinions import opinion_blocks
 from node.results.page_table import table
@@ -200,8 +199,7 @@ def _below(findings: Findings, context: ResultContext, factor: float) -> list[Dr
     ]
     blocks += [paragraph(f"! {wording.notice_text(w)}", bold, INNER, hanging=24, after=2) for w in findings.warnings]
     lines = (
-        *density_class_lines(findings),
-        *experts_lines(findings, in_table=True),
+        *page_lines(findings),
         *second_reader_lines(findings),
         *wording.density_lines(findings),
         *wording.correction_lines(findings),

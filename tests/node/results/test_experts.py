@@ -19,14 +19,23 @@ from inference.findings import Band, Findings, Notice
 from node.console import print_report
 from node.report_experts import experts_report, opinions_report
 from node.results import WrittenResults, write_results
-from node.results.experts import expert_cells, experts_lines, opinion_lines
+from node.results.density_class import density_class_lines
+from node.results.experts import expert_cells, experts_lines, opinion_lines, page_lines
 from node.results.page_opinions import opinion_blocks
 from node.results.page_table import table
 from node.results.page_text import Row
 from node.results.picture import BACKGROUND, INNER, MARGIN, draw_page
 from node.results.roles import EXPERTS, role_of
 from node.results.wording import headline
-from tests.node.results.example import CONTEXT, EXPERTS_MODEL, Example, with_density_class, with_experts, with_second_reader
+from tests.node.results.example import (
+    CONTEXT,
+    EXPERTS_MODEL,
+    Example,
+    with_density_class,
+    with_experts,
+    with_second_reader,
+    without_density_class,
+)
 from tests.node.results.test_density_class import code, items, report_of, said_on_page, texts
 
 pytestmark = pytest.mark.unit
@@ -74,9 +83,6 @@ def below(item: Dataset) -> dict[str, str]:
 
 def test_densities_stand_with_scale_and_origin(findings: Findings) -> None:
     assert experts_lines(findings) == LINES
-    assert experts_lines(findings, in_table=True)[0].startswith(
-        "Predicted BMD by vertebra, on the scale of Hologic (the site's choice): in the table (model trained on simulated patients)."
-    )
     assert opinion_lines(findings) == [AGREED]
     assert [expert_cells(vertebra, findings) for vertebra in findings.vertebrae] == [("-", "-"), ("0.81", "30 %"), ("0.74", "61 %")]
 
@@ -209,7 +215,7 @@ def test_names_that_look_wrong_are_a_warning_in_every_object(example: Example, t
 def test_the_page_has_predictions_in_the_table_and_opinions_side_by_side(findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = table(findings, INNER, 1.0)
     heads = [cell.text for cell in rows[0].cells]
-    assert heads[-1] == f"PREDICTED on the scale of Hologic, {TRAINED}"
+    assert heads[-1] == f"PREDICTED (Hologic), {TRAINED}"
     cells = [[cell.text for cell in row.cells] for row in rows[2:]]
     assert [row[-3:-1] for row in cells] == [["-", "-"], ["0.81", "30 %"], ["0.74", "61 %"]]
     columns = rows[1].columns
@@ -217,7 +223,30 @@ def test_the_page_has_predictions_in_the_table_and_opinions_side_by_side(finding
     assert columns[-1][0] + columns[-1][1] == INNER
     text = said_on_page(findings, monkeypatch)
     assert "All three opinions agree." in text
-    assert "in the table (model trained on simulated patients)" in text
+    assert (
+        "Predicted class by medconv 1.0.0, read from the body of L1 and 2 mm around it, in a box of 64 x 64 x 64 mm; "
+        "BMD and osteoporosis by vertebra-experts 1.0.0, on the scale of Hologic (the site's choice). Predictions, not DXA results; they change no measurement. "
+        f"{LINES[1]}"
+    ) in text
+    boxes = [cell.text for block in opinion_blocks(findings, INNER, 1.0) if isinstance(block, Row) for cell in block.cells]
+    assert boxes[3:] == [
+        "attenuation low",
+        f"osteoporosis predicted at L1: normal 12 %, osteopenia 22 %, osteoporosis 66 % ({TRAINED})",
+        f"osteoporosis predicted at L2 ({TRAINED})",
+    ]
+
+
+def test_without_boxes_the_page_says_of_each_model_what_the_text_says(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+    classed = with_density_class(example.findings)
+    silent = replace(classed, experts=VertebraReadings(because="there is no bundle 'vertebra-experts'"))
+    assert page_lines(silent) == [
+        *density_class_lines(classed),
+        "No density by vertebra is predicted: there is no bundle 'vertebra-experts'.",
+    ]
+    unclassed = page_lines(with_experts(without_density_class(example.findings)))
+    assert unclassed[0] == "No density class is predicted: there is no bundle 'medconv'."
+    assert unclassed[1].startswith("Predicted BMD and osteoporosis by vertebra-experts 1.0.0, on the scale of Hologic")
+    assert "no bundle 'vertebra-experts'" in said_on_page(silent, monkeypatch)
 
 
 def test_the_leading_opinion_is_marked_and_alone(example: Example) -> None:
