@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,83 +15,8 @@ from inference.errors import PermanentError
 from inference.findings import CtImages, Findings
 from inference.reading import InstanceHeader
 from inference.tolerant import read_dataset
+from node.results.attributes import IDENTITY, IMAGE_TAGS, REQUIRED_EMPTY
 from node.results.uids import derived_uid
-
-IDENTITY: Final = (
-    # Patient module, PS3.3 C.7.1.1
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "IssuerOfPatientIDQualifiersSequence",
-    "TypeOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "PatientSpeciesDescription",
-    "PatientSpeciesCodeSequence",
-    "PatientBreedDescription",
-    "PatientBreedCodeSequence",
-    "BreedRegistrationSequence",
-    "ResponsiblePerson",
-    "ResponsiblePersonRole",
-    "ResponsibleOrganization",
-    "PatientIdentityRemoved",
-    "DeidentificationMethod",
-    "DeidentificationMethodCodeSequence",
-    # General Study and Patient Study modules, PS3.3 C.7.2
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "StudyDescription",
-    "AccessionNumber",
-    "IssuerOfAccessionNumberSequence",
-    "ReferringPhysicianName",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    # Clinical Trial Subject and Study modules, PS3.3 C.7.1.3 and C.7.2.3
-    "ClinicalTrialSponsorName",
-    "ClinicalTrialProtocolID",
-    "ClinicalTrialProtocolName",
-    "ClinicalTrialSiteID",
-    "ClinicalTrialSiteName",
-    "ClinicalTrialSubjectID",
-    "ClinicalTrialSubjectReadingID",
-    "ClinicalTrialTimePointID",
-    "ClinicalTrialTimePointDescription",
-)
-"""Attributes copied word by word, with their character set. An absent type 2 attribute is written empty."""
-
-REQUIRED_EMPTY: Final = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-"""Type 2 in every IOD written here."""
-
-IMAGE_TAGS: Final = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "Modality",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "SliceThickness",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "FrameOfReferenceUID",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
-)
-
 
 Family = Literal["body", "core", "ellipse"]
 """The three masks of a study."""

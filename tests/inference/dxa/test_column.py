@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.dxa.column import Column, find_column, find_crest, find_discs
+from inference.dxa.column import Column, find_column
 from inference.dxa.crop import lumbar_levels
+from inference.dxa.discs import find_crest, find_discs
 from inference.errors import ReasonCode, Refusal
 from tests.inference.dxa.scans import bordered, regions
 from tests.training.xray_patients import dxa

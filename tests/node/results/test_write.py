@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 import node.results
 from inference.errors import PermanentError, Refusal
 from node.results import WrittenResults, write_results
-from node.results.source import IDENTITY, read_source
+from node.results.attributes import IDENTITY
+from node.results.source import read_source
 from tests.node.results.example import CONTEXT, SERIES_UID, STUDY_UID, Example, level_uncertain, make_example, refused
 
 pytestmark = pytest.mark.unit
