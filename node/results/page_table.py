@@ -71,7 +71,7 @@ def _groups(findings: Findings) -> dict[int, str]:
         last += len(_SECOND_NAMES)
     read = findings.experts
     if read is not None and read.model is not None and _predicts(findings):
-        found[last] = f"PREDICTED ({read.densitometer}), {origin(read.model)}"
+        found[last] = f"PREDICTED on the scale of {read.densitometer}, {origin(read.model)}"
     return found
 
 

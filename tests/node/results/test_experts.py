@@ -215,7 +215,7 @@ def test_names_that_look_wrong_are_a_warning_in_every_object(example: Example, t
 def test_the_page_has_predictions_in_the_table_and_opinions_side_by_side(findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = table(findings, INNER, 1.0)
     heads = [cell.text for cell in rows[0].cells]
-    assert heads[-1] == f"PREDICTED (Hologic), {TRAINED}"
+    assert heads[-1] == f"PREDICTED on the scale of Hologic, {TRAINED}"
     cells = [[cell.text for cell in row.cells] for row in rows[2:]]
     assert [row[-3:-1] for row in cells] == [["-", "-"], ["0.81", "30 %"], ["0.74", "61 %"]]
     columns = rows[1].columns
@@ -225,7 +225,8 @@ def test_the_page_has_predictions_in_the_table_and_opinions_side_by_side(finding
     assert "All three opinions agree." in text
     assert (
         "Predicted class by medconv 1.0.0, read from the body of L1 and 2 mm around it, in a box of 64 x 64 x 64 mm; "
-        "BMD and osteoporosis by vertebra-experts 1.0.0, on the scale of Hologic (the site's choice). Predictions, not DXA results; they change no measurement. "
+        "BMD and osteoporosis by vertebra-experts 1.0.0, on the scale of Hologic (the site's choice). "
+        "Predictions, not DXA results; they change no measurement. "
         f"{LINES[1]}"
     ) in text
     boxes = [cell.text for block in opinion_blocks(findings, INNER, 1.0) if isinstance(block, Row) for cell in block.cells]
