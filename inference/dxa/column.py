@@ -40,8 +40,6 @@ class Column:
         Median grey of the column less that of the soft tissue beside it.
     share_of_rows
         Share of the scan's rows in which the column stands out from both sides.
-    steadiness
-        Spread of the width over the scan: interquartile range over median.
     discs
         Rows of the discs, head to foot.
     disc_depth
@@ -54,7 +52,6 @@ class Column:
     width: float
     contrast: float
     share_of_rows: float
-    steadiness: float
     discs: tuple[float, ...]
     disc_depth: float
     crest: float | None
@@ -204,8 +201,6 @@ def _measure(
     if contrast <= 0.02:
         return None
     standing = inner - sides > 0.3 * contrast
-    widths = np.array([_half_width(row, width) for row in about[len(about) // 6 : max(len(about) * 2 // 3, 2)]], dtype=np.float64)
-    quartiles = np.percentile(widths, (25, 50, 75))
     rows = np.arange(grid.shape[0], dtype=np.float64)
     centres = np.interp(rows, np.arange(len(path)) * _BAND_ROWS + (_BAND_ROWS - 1) / 2, _smooth(path))
     strip = _strip(_filled(grid), centres, width)
@@ -218,7 +213,6 @@ def _measure(
         width=float(width * block),
         contrast=contrast,
         share_of_rows=float(standing.mean()),
-        steadiness=float((quartiles[2] - quartiles[0]) / quartiles[1]),
         discs=tuple((disc + 0.5) * block - 0.5 + first for disc in discs),
         disc_depth=depth,
         crest=None if crest is None else (crest + 0.5) * block - 0.5 + first,

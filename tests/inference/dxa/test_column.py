@@ -76,9 +76,7 @@ def test_crests_begin_where_both_flanks_do() -> None:
 
 
 def with_discs(*discs: float, crest: float | None) -> Column:
-    return Column(
-        centre=np.full(500, 100.0), width=60.0, contrast=0.4, share_of_rows=1.0, steadiness=0.0, discs=discs, disc_depth=0.5, crest=crest
-    )
+    return Column(centre=np.full(500, 100.0), width=60.0, contrast=0.4, share_of_rows=1.0, discs=discs, disc_depth=0.5, crest=crest)
 
 
 def test_the_last_disc_above_the_crests_is_l4_l5() -> None:
