@@ -34,10 +34,7 @@ def read(vertebrae: int, backbone: str, width: float) -> tuple[float, float, flo
     network = VertebraExperts(backbone=backbone, width=width).eval()
     scan, mask = volume()
     began = time.perf_counter()
-    crops = [
-        crop_around(scan, mask, (SIDE,) * 3, (SPACING_MM,) * 3, margin_mm=2.0, masked=False)  # type: ignore[arg-type]
-        for _ in range(vertebrae)
-    ]
+    crops = [crop_around(scan, mask, (SIDE,) * 3, (SPACING_MM,) * 3, margin_mm=2.0, masked=False) for _ in range(vertebrae)]
     cropped, worked = time.perf_counter(), time.process_time()
     with torch.inference_mode():
         for crop in crops:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.tpswav.glcm import GlcmOptions
-from training.tpswav.pool import FEATURES, PoolOptions, TexturePool
+from training.tpswav.glcm import FEATURES, GlcmOptions
+from training.tpswav.pool import PoolOptions, TexturePool
 
 NIGHT_H = 12.0
 WANTED = 30_000

@@ -133,7 +133,7 @@ class Pacs:
             ae.supported_contexts = AllStoragePresentationContexts
         else:
             ae.supported_contexts = [build_context(sop_class, syntax) for sop_class, syntax in contexts]
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._accepted)]
+        handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._accepted)]
         self._server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         return self
 
