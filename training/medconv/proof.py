@@ -103,7 +103,7 @@ def prove(person: CohortPatient, spacing: float | None, bundle: Path | None) -> 
 
 def _options(bundle: Path | None) -> CtOptions:
     source = BundleSource(allow_simulated=True)
-    return CtOptions(bundles=source if bundle is None else replace(source, folder=bundle.absolute().parent), classifier=NAME)
+    return CtOptions(bundles=source if bundle is None else replace(source, folder=bundle.absolute().parent), classifier=NAME, experts=None)
 
 
 def proved(name: str, t_score: float, findings: Findings, levels: tuple[LevelResult, ...]) -> Proved:
