@@ -72,7 +72,7 @@ _DENSENET = "spatial_dims in_channels out_channels init_features growth_rate blo
 
 _CNN21 = "spatial_dims in_channels classes width"
 _DENSITY = "spatial_dims in_channels out_channels backbone fusion width batch_norm layers heads"
-_EXPERTS = "spatial_dims in_channels out_channels backbone width experts devices"
+_EXPERTS = "spatial_dims in_channels out_channels backbone width experts devices attention_window"
 _LANDMARKS = "spatial_dims in_channels out_channels backbone width pyramid embedding hidden steps"
 
 

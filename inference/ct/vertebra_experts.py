@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inference.ct.vertebra_encoder import build_encoder
+from inference.ct.vertebra_encoder import SWIN_WINDOW, build_encoder
 from inference.errors import PermanentError
 
 POSITIONS = (*(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 7)))
@@ -82,6 +82,8 @@ class VertebraExperts(nn.Module):
         Of :data:`inference.ct.vertebra_encoder.ENCODERS`.
     experts, devices
         The paper has three of each.
+    attention_window
+        Of a Swin backbone (:func:`inference.ct.vertebra_encoder.build_encoder`).
     encoder
         In the place of the backbone: a module from (B, channels, Z, Y, X) to (B, features) with ``features`` as an attribute. A bundle
         cannot give one.
@@ -102,6 +104,7 @@ class VertebraExperts(nn.Module):
         width: float = 1.0,
         experts: int = 3,
         devices: int = 3,
+        attention_window: int = SWIN_WINDOW,
         encoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -109,7 +112,9 @@ class VertebraExperts(nn.Module):
             raise PermanentError(f"the experts read volumes and say {len(OUTPUTS)} numbers, not {out_channels} of {spatial_dims} axes")
         if experts < 1 or devices < 1:
             raise PermanentError("there is at least one expert and one densitometer")
-        self.encoder = build_encoder(backbone, in_channels=in_channels, width=width) if encoder is None else encoder
+        if encoder is None:
+            encoder = build_encoder(backbone, in_channels=in_channels, width=width, attention_window=attention_window)
+        self.encoder = encoder
         self.mixture = DeviceExperts(int(self.encoder.features), len(OUTPUTS), experts=experts, devices=devices)  # type: ignore[arg-type]
         self.bmd_mean: Tensor
         self.bmd_sd: Tensor

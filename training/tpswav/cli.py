@@ -10,6 +10,7 @@ from rich.console import Console
 
 from inference.ct.crop import CropMask
 from inference.ct.segmentation import SEGMENTERS
+from inference.ct.vertebra_encoder import SWIN_WINDOW
 from training.data.splits import TRAIN
 from training.errors import TrainingError
 from training.loop import LoopOptions
@@ -23,7 +24,7 @@ from training.tpswav.evaluate import draw, report
 from training.tpswav.losses import TaskWeights
 from training.tpswav.monitors import monitored
 from training.tpswav.networks import BACKBONES, SwavOptions, load_encoder, make_encoder
-from training.tpswav.options import ExpertOptions, quick, quick_pretraining
+from training.tpswav.options import QUICK_ATTENTION, ExpertOptions, quick, quick_pretraining
 from training.tpswav.options import paper_loop as expert_loop
 from training.tpswav.pool import MEMBERS, PoolOptions, TexturePool
 from training.tpswav.pretrain_task import Method, PretrainOptions, paper_loop, vectors_of
@@ -208,7 +209,7 @@ def evaluate_pretraining(
     if probe is None:
         raise TrainingError("a probe needs vertebrae with and without osteoporosis in the training and the validation part")
     wide = (0.25 if small else 1.0) if width is None else width
-    encoder = make_encoder(backbone, width=wide, size=box.shape)
+    encoder = make_encoder(backbone, width=wide, size=box.shape, attention_window=QUICK_ATTENTION if small else SWIN_WINDOW)
     load_encoder(encoder, weights)
     pool = TexturePool(PoolOptions())
     train_part, validation = (vectors_of(encoder.eval(), part, pool, 32) for part in probe)

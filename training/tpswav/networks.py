@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inference.ct.vertebra_encoder import ENCODERS, build_encoder
+from inference.ct.vertebra_encoder import ENCODERS, SWIN_WINDOW, build_encoder
 from training.errors import TrainingError
 from training.loop.checkpoint import load_weights
 from training.medconv.networks.transformer import VisionTransformer
@@ -16,6 +16,8 @@ from training.tpswav.glcm import Triple
 VIT = "vit"
 BACKBONES = (*ENCODERS, VIT)
 """What can be pretrained and fine-tuned; the node runs all but the ViT, which is a baseline."""
+SWIN = ("swint", "swin_unetr")
+"""Those of them that attend in windows."""
 ENCODER_PREFIX = "encoder."
 
 
@@ -32,7 +34,7 @@ class VitEncoder(nn.Module):
         return self.body.token(image)
 
 
-def make_encoder(name: str, *, width: float, size: Triple, in_channels: int = 1) -> nn.Module:
+def make_encoder(name: str, *, width: float, size: Triple, in_channels: int = 1, attention_window: int = SWIN_WINDOW) -> nn.Module:
     """An encoder by name of :data:`BACKBONES`, with its ``features`` as an attribute.
 
     Raises
@@ -46,7 +48,7 @@ def make_encoder(name: str, *, width: float, size: Triple, in_channels: int = 1)
         raise TrainingError(f"there is no backbone {name!r}; there are {', '.join(BACKBONES)}")
     if name == VIT:
         return VitEncoder(in_channels=in_channels, width=width, size=size)
-    return build_encoder(name, in_channels=in_channels, width=width)
+    return build_encoder(name, in_channels=in_channels, width=width, attention_window=attention_window)
 
 
 @dataclass(frozen=True, kw_only=True)

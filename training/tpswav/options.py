@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inference.ct.vertebra_encoder import ENCODERS
+from inference.ct.vertebra_encoder import ENCODERS, SWIN_WINDOW
 from inference.ct.vertebra_experts import OUTPUTS
 from inference.windows import window
 from training.errors import TrainingError
@@ -13,10 +13,12 @@ from training.medconv.crops import CropOptions
 from training.simulation.xray.devices import DEVICES
 from training.tpswav.crops import FULL_BOX, SMALL_BOX
 from training.tpswav.losses import TaskWeights
-from training.tpswav.networks import BACKBONES
+from training.tpswav.networks import BACKBONES, SWIN
 from training.tpswav.pretrain_task import PretrainOptions
 from training.tpswav.strays import Strays
 
+QUICK_ATTENTION = 4
+"""About as many millimetres as seven cells are in crops of 1 mm."""
 QUICK_WIDTH, QUICK_EPOCHS, QUICK_RATE, QUICK_CLIP = 0.25, 12, 1e-3, 5.0
 
 
@@ -54,6 +56,8 @@ class ExpertOptions:
         Weights of the three losses.
     other_levels
         Vertebrae of the training part without a density teach the position alone; otherwise only L1 to L4 would ever be seen.
+    attention_window
+        Of a Swin backbone, in cells.
     crop, window
         What of a vertebra is seen.
     strays
@@ -68,6 +72,7 @@ class ExpertOptions:
     devices: tuple[str, ...] = tuple(DEVICES)
     tasks: TaskWeights = field(default_factory=TaskWeights)
     other_levels: bool = True
+    attention_window: int = SWIN_WINDOW
     crop: CropOptions = FULL_BOX
     window: str = "trabecular"
     strays: Strays = field(default_factory=Strays)
@@ -89,6 +94,8 @@ class ExpertOptions:
         """What a resumed run must share, beside the loop's own options."""
         told = asdict(replace(self, loop=LoopOptions()))
         del told["loop"]
+        if self.backbone not in SWIN:
+            del told["attention_window"]
         return told | {
             "crop": self.crop.plain(),
             "devices": list(self.devices),
@@ -106,7 +113,8 @@ class ExpertOptions:
     def network_arguments(self) -> dict[str, Any]:
         """Arguments of :class:`inference.ct.vertebra_experts.VertebraExperts`, for a bundle."""
         fixed = {"spatial_dims": 3, "in_channels": 1, "out_channels": len(OUTPUTS)}
-        return {**fixed, "backbone": self.backbone, "width": self.width, "experts": self.experts, "devices": len(self.devices)}
+        windows = {"attention_window": self.attention_window} if self.backbone in SWIN else {}
+        return {**fixed, "backbone": self.backbone, "width": self.width, "experts": self.experts, "devices": len(self.devices), **windows}
 
 
 def quick(options: ExpertOptions) -> ExpertOptions:
@@ -117,10 +125,10 @@ def quick(options: ExpertOptions) -> ExpertOptions:
     """
     loop = replace(options.loop, epochs=QUICK_EPOCHS, warmup_epochs=1.0, learning_rate=QUICK_RATE, schedule="cosine", clip_norm=QUICK_CLIP)
     crop = replace(options.crop, shape=SMALL_BOX.shape, spacing_mm=SMALL_BOX.spacing_mm)
-    return replace(options, crop=crop, width=QUICK_WIDTH, loop=loop)
+    return replace(options, crop=crop, width=QUICK_WIDTH, attention_window=QUICK_ATTENTION, loop=loop)
 
 
 def quick_pretraining(options: PretrainOptions) -> PretrainOptions:
     """Pretraining at the same small size."""
     loop = replace(options.loop, epochs=QUICK_EPOCHS, warmup_epochs=1.0, learning_rate=QUICK_RATE)
-    return replace(options, width=QUICK_WIDTH, loop=loop)
+    return replace(options, width=QUICK_WIDTH, attention_window=QUICK_ATTENTION, loop=loop)

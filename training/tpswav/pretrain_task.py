@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inference.ct.vertebra_encoder import SWIN_WINDOW
 from training.errors import TrainingError
 from training.loop import Batch, Batches, LoopOptions
 from training.tpswav.losses import prototype_diversity, swapped_prediction
 from training.tpswav.mae import MaskedAutoencoder, painting_loss
 from training.tpswav.monitors import Vectors, monitored
-from training.tpswav.networks import VIT, SwavNetwork, SwavOptions, VitEncoder, make_encoder
+from training.tpswav.networks import SWIN, VIT, SwavNetwork, SwavOptions, VitEncoder, make_encoder
 from training.tpswav.pool import PoolOptions, TexturePool, crop_shape
 from training.tpswav.sinkhorn import sinkhorn
 from training.tpswav.vertebrae import Vertebra, fingerprint, labelled, shuffled_parts
@@ -46,6 +47,8 @@ class PretrainOptions:
         ``tpswav``: views from the texture pool; ``swav``: random crops; ``mae``: a masked autoencoder, which needs the backbone ``vit``.
     backbone, width
         Of :data:`training.tpswav.networks.BACKBONES`.
+    attention_window
+        Of a Swin backbone, in cells.
     seed
         Settles the order of vertebrae and the views; the loop has its own.
     """
@@ -55,6 +58,7 @@ class PretrainOptions:
     width: float = 1.0
     pool: PoolOptions = field(default_factory=PoolOptions)
     swav: SwavOptions = field(default_factory=SwavOptions)
+    attention_window: int = SWIN_WINDOW
     batch: int = 32
     seed: int = 0
     loop: LoopOptions = field(default_factory=paper_loop)
@@ -71,7 +75,8 @@ class PretrainOptions:
         """What a resumed run must share, beside the loop's own options."""
         swav = asdict(self.swav) if self.method != "mae" else {}
         told = {"method": self.method, "backbone": self.backbone, "width": self.width, "batch": self.batch, "seed": self.seed}
-        return {**told, "pool": self.pool.plain(), "swav": swav}
+        windows = {"attention_window": self.attention_window} if self.backbone in SWIN else {}
+        return {**told, **windows, "pool": self.pool.plain(), "swav": swav}
 
 
 class _PretrainTask(ABC):
@@ -129,7 +134,8 @@ class _PretrainTask(ABC):
 
     def encoder(self) -> nn.Module:
         """A fresh encoder."""
-        return make_encoder(self.options.backbone, width=self.options.width, size=self.size)
+        options = self.options
+        return make_encoder(options.backbone, width=options.width, size=self.size, attention_window=options.attention_window)
 
 
 class SwavTask(_PretrainTask):

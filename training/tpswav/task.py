@@ -70,7 +70,7 @@ class ExpertsTask:
             The file holds another encoder.
         """
         options = self.options
-        encoder = make_encoder(options.backbone, width=options.width, size=self.size)
+        encoder = make_encoder(options.backbone, width=options.width, size=self.size, attention_window=options.attention_window)
         model = VertebraExperts(encoder=encoder, experts=options.experts, devices=len(options.devices))
         if options.weights is not None:
             load_encoder(model.encoder, options.weights)

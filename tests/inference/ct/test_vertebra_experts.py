@@ -50,7 +50,8 @@ def test_swin_transformer_has_the_size_of_the_encoder_of_swin_unetr() -> None:
     assert parameters(encoder) == MONAI_SWIN_PARAMETERS
 
 
-def test_swin_transformer_computes_what_monais_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("window", [7, 4])
+def test_swin_transformer_computes_what_monais_does(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same weights in MONAI's own forward pass; its one use of einops is spelled out here."""
     from monai.networks.nets import swin_unetr
 
@@ -58,8 +59,8 @@ def test_swin_transformer_computes_what_monais_does(monkeypatch: pytest.MonkeyPa
     orders |= {name.replace("b", "n", 1).replace("> b", "> n"): order for name, order in orders.items()}
     monkeypatch.setattr(swin_unetr, "rearrange", lambda tensor, pattern: tensor.permute(*orders[pattern]))
     torch.manual_seed(1)
-    ours = SwinEncoder(in_channels=1, width=0.25).eval()
-    theirs = SwinUNETR(in_channels=1, out_channels=2, feature_size=12).swinViT.eval()
+    ours = SwinEncoder(in_channels=1, width=0.25, window=window).eval()
+    theirs = SwinUNETR(in_channels=1, out_channels=2, feature_size=12, window_size=window).swinViT.eval()
     state = dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True))
     theirs.load_state_dict(state)
     image = torch.randn(1, 1, 32, 32, 34)
@@ -74,7 +75,12 @@ def test_every_encoder_says_how_long_its_vector_is() -> None:
         encoder = build_encoder(name, width=0.25).eval()
         with torch.inference_mode():
             assert encoder(torch.randn(1, 1, 32, 32, 32)).shape == (1, encoder.features)
-    for wrong in ({"name": "vgg"}, {"name": "resnet34", "width": 0.001}, {"name": "resnet34", "in_channels": 0}):
+    for wrong in (
+        {"name": "vgg"},
+        {"name": "resnet34", "width": 0.001},
+        {"name": "resnet34", "in_channels": 0},
+        {"name": "swint", "attention_window": 1},
+    ):
         with pytest.raises(PermanentError):
             build_encoder(**wrong)  # type: ignore[arg-type]
 

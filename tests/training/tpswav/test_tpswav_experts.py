@@ -36,7 +36,7 @@ from training.tpswav.evaluate import (
 )
 from training.tpswav.losses import unified_loss
 from training.tpswav.networks import SwavOptions
-from training.tpswav.options import ExpertOptions, paper_loop, quick
+from training.tpswav.options import ExpertOptions, paper_loop, quick, quick_pretraining
 from training.tpswav.pretrain_task import PretrainOptions, SwavTask
 from training.tpswav.publish import publish
 from training.tpswav.run import ExpertRun, PretrainRun, with_known_devices
@@ -351,6 +351,17 @@ def test_the_epoch_is_chosen_by_the_unified_loss_of_the_validation_part() -> Non
     known = found.label >= 0
     assert values["bmd_mae"] == pytest.approx(np.abs(found.bmd - found.predicted_bmd)[known].mean())
     assert values["position_accuracy"] == (found.position == found.predicted_position).mean()
+
+
+def test_small_crops_have_small_attention_windows_in_the_bundle_too() -> None:
+    options = replace(quick(ExpertOptions(backbone="swint")), width=0.25, crop=BOX)
+    assert (ExpertOptions().attention_window, options.attention_window, quick_pretraining(PretrainOptions()).attention_window) == (7, 4, 4)
+    model = ExpertsTask(options, vertebrae(8), vertebrae(8, first=50)).build()
+    again = VertebraExperts(**options.network_arguments())
+    again.load_state_dict(model.state_dict())
+    assert options.plain()["attention_window"] == 4
+    for plain in (ExpertOptions().plain(), PretrainOptions().plain(), ExpertOptions().network_arguments()):
+        assert "attention_window" not in plain
 
 
 def test_a_vit_may_stand_in_the_place_of_the_backbone() -> None:
