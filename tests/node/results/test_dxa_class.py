@@ -27,11 +27,11 @@ from node.results.wording import headline
 from node.routing import Decision
 from tests.inference.dxa.made_classifier import write_spine_classifier
 from tests.inference.dxa.scans import bordered, printed
+from tests.node.results.complaints import new_complaints, run_peer
 from tests.node.results.example import CONTEXT
 from tests.node.results.iodcheck import iod_problems
 from tests.node.results.test_density_class import code, items, texts
 from tests.node.results.test_dxa_results import with_report
-from tests.node.results.test_peers import KNOWN_COMPLAINTS, _run
 from tests.peers.tools import require_peer
 from tests.training.xray_patients import dxa
 from training.simulation.xray.dxa_dicom import AP_SPINE, write_dxa
@@ -340,8 +340,6 @@ def test_other_peoples_programs_read_every_object(beside: Study, alone: Study) -
     require_peer("dsrdump")
     for item in (*beside.written.objects, *alone.written.objects):
         assert iod_problems(pydicom.dcmread(item.path)) == []
-        done = _run("dciodvfy", str(item.path))
-        complaints = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        assert [line for line in complaints if not any(known.search(line) for known in KNOWN_COMPLAINTS)] == [], item
+        assert new_complaints(item.path) == [], item
         if item.kind != "picture":
-            assert _run("dsrdump", "-Ee", str(item.path)).returncode == 0
+            assert run_peer("dsrdump", "-Ee", str(item.path)).returncode == 0

@@ -1,8 +1,6 @@
 """Other people's programs read the results without complaint: dicom3tools, DCMTK, dcmqi, and the tables of PS3.3."""
 
 import json
-import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,21 +11,12 @@ import SimpleITK as sitk  # noqa: N813 - the name that SimpleITK's own documenta
 
 from inference.findings import Correction
 from node.results import ResultObject, WrittenResults, write_results
+from tests.node.results.complaints import new_complaints, run_peer
 from tests.node.results.example import CONTEXT, Example, level_uncertain, refused, with_density_class, with_experts, with_second_reader
 from tests.node.results.iodcheck import iod_problems
-from tests.peers.tools import find_command, require_peer
+from tests.peers.tools import require_peer
 
 pytestmark = pytest.mark.integration
-
-KNOWN_COMPLAINTS = (
-    # dicom3tools knows no private coding scheme.
-    re.compile(r"Warning - Unrecognized defined term <99OSTEON> for value 1 of attribute <Coding Scheme Designator>"),
-    # Device UID entered the Contributing Equipment Sequence (PS3.3 C.12.1.1) after dicom3tools of 2022.
-    re.compile(r"Warning - Attribute is not present in standard DICOM IOD - \(0x0018,0x1002\) UI Device UID"),
-    re.compile(r"Warning - Dicom dataset contains attributes not present in standard DICOM IOD - this is a Standard Extended SOP Class"),
-    # The name of the IOD.
-    re.compile(r"^(Segmentation|Comprehensive3DSR|BasicTextSR|SCImage)$"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -62,19 +51,10 @@ def every_object(example: Example, written: WrittenResults, tmp_path_factory: py
     return tuple(objects)
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    program = find_command(command[0])
-    assert program is not None
-    return subprocess.run([program, *command[1:]], capture_output=True, encoding="latin-1", check=False, timeout=60)
-
-
 def test_dciodvfy_has_no_new_complaint(every_object: tuple[ResultObject, ...]) -> None:
     require_peer("dciodvfy")
     for result in every_object:
-        done = _run("dciodvfy", str(result.path))
-        complaints = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        assert complaints, result.kind
-        assert [line for line in complaints if not any(known.search(line) for known in KNOWN_COMPLAINTS)] == [], result
+        assert new_complaints(result.path) == [], result
 
 
 def test_dcmtk_reads_every_report(every_object: tuple[ResultObject, ...]) -> None:
@@ -82,10 +62,10 @@ def test_dcmtk_reads_every_report(every_object: tuple[ResultObject, ...]) -> Non
     reports = [result for result in every_object if result.kind in ("sr", "text")]
     assert len(reports) == 13
     for result in reports:
-        done = _run("dsrdump", "-Ee", "+Pl", str(result.path))
+        done = run_peer("dsrdump", "-Ee", "+Pl", str(result.path))
         assert done.returncode == 0, done.stderr
         assert "UNVERIFIED" in done.stdout
-    first = _run("dsrdump", "+Pl", str(reports[1].path)).stdout
+    first = run_peer("dsrdump", "+Pl", str(reports[1].path)).stdout
     assert "L1: 97 HU - LOW ATTENUATION" in first
 
 
@@ -108,7 +88,7 @@ def test_the_iod_check_notices_a_missing_an_empty_and_a_stray_attribute(written:
 def test_dcmqi_reads_the_report(written: WrittenResults, tmp_path: Path) -> None:
     require_peer("tid1500reader")
     out = tmp_path / "report.json"
-    done = _run("tid1500reader", "--inputDICOM", str(written.objects[1].path), "--outputMetadata", str(out))
+    done = run_peer("tid1500reader", "--inputDICOM", str(written.objects[1].path), "--outputMetadata", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     groups = json.loads(out.read_text())["Measurements"]
     numbered = {group["TrackingIdentifier"]: group for group in groups if group.get("measurementItems")}
@@ -124,7 +104,7 @@ def test_dcmqi_reads_the_second_readers_numbers(example: Example, tmp_path: Path
     require_peer("tid1500reader")
     out = tmp_path / "report.json"
     (report,) = write_results(with_second_reader(example), example.headers, CONTEXT, tmp_path, ("sr",)).objects
-    done = _run("tid1500reader", "--inputDICOM", str(report.path), "--outputMetadata", str(out))
+    done = run_peer("tid1500reader", "--inputDICOM", str(report.path), "--outputMetadata", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     groups = {group["TrackingIdentifier"]: group for group in json.loads(out.read_text())["Measurements"] if group.get("measurementItems")}
     items = {item["quantity"]["CodeValue"]: (item["value"], item["units"]["CodeValue"]) for item in groups["L1"]["measurementItems"]}
@@ -143,7 +123,7 @@ def test_dcmqi_reads_what_the_experts_predict(example: Example, tmp_path: Path) 
     require_peer("tid1500reader")
     out = tmp_path / "report.json"
     (report,) = write_results(with_experts(with_density_class(example.findings)), example.headers, CONTEXT, tmp_path, ("sr",)).objects
-    done = _run("tid1500reader", "--inputDICOM", str(report.path), "--outputMetadata", str(out))
+    done = run_peer("tid1500reader", "--inputDICOM", str(report.path), "--outputMetadata", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     groups = {group["TrackingIdentifier"]: group for group in json.loads(out.read_text())["Measurements"] if group.get("measurementItems")}
     predicted = {
@@ -163,7 +143,7 @@ def test_dcmqi_reads_what_the_experts_predict(example: Example, tmp_path: Path) 
 
 def test_dcmqi_puts_every_segment_where_the_body_is(example: Example, written: WrittenResults, tmp_path: Path) -> None:
     require_peer("segimage2itkimage")
-    done = _run("segimage2itkimage", "--inputDICOM", str(written.objects[0].path), "--outputDirectory", str(tmp_path), "-t", "nrrd")
+    done = run_peer("segimage2itkimage", "--inputDICOM", str(written.objects[0].path), "--outputDirectory", str(tmp_path), "-t", "nrrd")
     assert done.returncode == 0, done.stdout + done.stderr
     images = example.findings.images
     assert images is not None
