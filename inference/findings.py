@@ -359,7 +359,8 @@ class Findings:
     ``reason`` is set exactly when ``outcome`` is ``refused``. A refused study may still list vertebrae (measured, but no level may
     carry a band). The first of ``models`` made the masks that were measured; a second reader, if there was one, follows and is described by
     ``second_reader``; then what predicted ``density_class``, which is None where no classifier is configured or there was nothing to read;
-    then what read every vertebra for ``experts``, None where no such model is configured. ``opinions`` is None where there is nothing to compare.
+    then what read every vertebra for ``experts``, None where no such model is configured. ``opinions`` is None where there is
+    nothing to compare.
     """
 
     study_instance_uid: str
