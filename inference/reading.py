@@ -58,15 +58,12 @@ class InstanceHeader:
     performed_procedure_step_description: str
     body_part_examined: str
     view_position: str
-    laterality: str
-    photometric_interpretation: str
     presentation_intent_type: str
     manufacturer: str
     manufacturer_model_name: str
     rows: int | None
     columns: int | None
     number_of_frames: int | None
-    burned_in_annotation: str
     uids_derived: bool = False
     acquisition_number: int | None = None
     acquisition_time: str = ""
@@ -100,12 +97,9 @@ HEADER_KEYWORDS: tuple[str, ...] = (
     "PerformedProcedureStepDescription",
     "BodyPartExamined",
     "ViewPosition",
-    "Laterality",
-    "PhotometricInterpretation",
     "PresentationIntentType",
     "Manufacturer",
     "ManufacturerModelName",
-    "BurnedInAnnotation",
     "AcquisitionTime",
     "ConvolutionKernel",
     "ContrastBolusAgent",
@@ -222,15 +216,12 @@ def _header_of(dataset: Dataset, path: Path | None) -> InstanceHeader:
         performed_procedure_step_description=text_of(dataset, "PerformedProcedureStepDescription"),
         body_part_examined=text_of(dataset, "BodyPartExamined"),
         view_position=text_of(dataset, "ViewPosition"),
-        laterality=text_of(dataset, "Laterality"),
-        photometric_interpretation=text_of(dataset, "PhotometricInterpretation"),
         presentation_intent_type=text_of(dataset, "PresentationIntentType"),
         manufacturer=text_of(dataset, "Manufacturer"),
         manufacturer_model_name=text_of(dataset, "ManufacturerModelName"),
         rows=integer_of(dataset, "Rows"),
         columns=integer_of(dataset, "Columns"),
         number_of_frames=integer_of(dataset, "NumberOfFrames"),
-        burned_in_annotation=text_of(dataset, "BurnedInAnnotation"),
         acquisition_number=integer_of(dataset, "AcquisitionNumber"),
         acquisition_time=text_of(dataset, "AcquisitionTime"),
         convolution_kernel=text_of(dataset, "ConvolutionKernel"),
