@@ -31,6 +31,7 @@ from tests.node.results.example import (
     CONTEXT,
     EXPERTS_MODEL,
     Example,
+    level_uncertain,
     with_density_class,
     with_experts,
     with_second_reader,
@@ -288,6 +289,24 @@ def test_the_headline_is_the_leading_opinions_with_the_measurement_beside_it(exa
     assert headline(with_experts(example.findings, lead=OpinionSource.CLASSIFIER)) == plain, "nobody leads in another's place"
     classed = headline(with_experts(with_density_class(example.findings), lead=OpinionSource.CLASSIFIER))
     assert classed.title == "OSTEOPOROSIS PREDICTED AT L1 - BY A MODEL"
+
+
+def test_a_study_without_a_band_says_that_nobody_takes_the_measurements_place(
+    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for lead in (OpinionSource.MEASUREMENT, OpinionSource.EXPERTS):
+        found = with_experts(level_uncertain(example.findings), lead=lead)
+        assert headline(found).title == "NO BAND REPORTED: LEVEL_UNCERTAIN"
+    found = with_experts(level_uncertain(example.findings))
+    (line,) = opinion_lines(found)
+    assert line == (
+        "Only the reading of every vertebra was given: osteoporosis predicted at L2. "
+        "By the site's setting the measured attenuation leads; it was not given, and no other takes its place."
+    )
+    assert line.split(": ")[0] in said_on_page(found, monkeypatch)
+    (report,) = write_results(found, example.headers, CONTEXT, tmp_path, ("sr",)).objects
+    coded = [item for item in items(pydicom.dcmread(report.path)) if item.get("ValueType") == "CODE" and code(item).startswith("op-")]
+    assert [item.ConceptCodeSequence[0].CodeValue for item in coded] == ["op-not-compared", "op-none"]
 
 
 def test_the_console_prints_predictions_and_opinions(findings: Findings, example: Example) -> None:
