@@ -1,8 +1,9 @@
 """Reading DICOM files from disk: headers as plain data, studies out of loose files. Imports pydicom alone, never torch or SimpleITK."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 
@@ -236,6 +237,13 @@ def _header_of(dataset: Dataset, path: Path | None) -> InstanceHeader:
         rescale_type=text_of(dataset, "RescaleType"),
         lossy_image_compression=text_of(dataset, "LossyImageCompression"),
     )
+
+
+def header_from_json(values: Mapping[str, Any], path: Path | None) -> InstanceHeader:
+    """A header that was kept as JSON. What another version held besides is left out; what this one holds besides takes its default."""
+    known = {field.name for field in fields(InstanceHeader)}
+    kept: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in values.items() if key in known}
+    return InstanceHeader(**{**kept, "path": path})
 
 
 def read_headers(paths: Iterable[Path]) -> tuple[tuple[InstanceHeader, ...], tuple[SkippedFile, ...]]:

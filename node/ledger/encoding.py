@@ -41,13 +41,6 @@ def header_to_json(header: InstanceHeader) -> dict[str, Any]:
     return {field.name: plain(getattr(header, field.name)) for field in fields(header) if field.name != "path"}
 
 
-def header_from_json(values: Mapping[str, Any], path: Path | None) -> InstanceHeader:
-    """The header back. Keys that a later version added and this row lacks take the dataclass's defaults."""
-    known = {field.name for field in fields(InstanceHeader)}
-    kept: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in values.items() if key in known}
-    return InstanceHeader(**{**kept, "path": path})
-
-
 def decision_from_json(values: Mapping[str, Any]) -> Decision:
     """The decision back."""
     reason = values["reason"]

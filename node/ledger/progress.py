@@ -6,9 +6,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from inference.reading import header_from_json
 from node.ledger import steps
 from node.ledger.database import Database
-from node.ledger.encoding import header_from_json, plain
+from node.ledger.encoding import plain
 from node.ledger.records import CompletionFacts, EventKind, RoutingFacts, StoredInstance
 from node.ledger.schema import associations, decisions, instances, jobs, studies
 from node.routing import Decision

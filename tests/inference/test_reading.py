@@ -1,6 +1,7 @@
+import json
 import logging
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from inference.errors import ReasonCode, Refusal, WarningCode
-from inference.reading import check_identity, find_files, group_studies, header_of, read_header, read_headers
+from inference.reading import check_identity, find_files, group_studies, header_from_json, header_of, read_header, read_headers
 from inference.tolerant import tolerant
 from tests.inference.headers import PLAIN
 
@@ -234,6 +235,13 @@ def test_read_headers_lists_duplicates_and_refusals(tmp_path: Path) -> None:
         (str(second), ReasonCode.DUPLICATE_INSTANCE),
         (str(tmp_path / "3"), ReasonCode.NOT_DICOM),
     ]
+
+
+def test_a_header_kept_by_another_version_is_read() -> None:
+    header = replace(PLAIN, image_type=("ORIGINAL", "PRIMARY"), kvp=None, image_position=(1.0, 2.0, 3.0))
+    kept = json.loads(json.dumps({**asdict(header), "path": None, "laterality": "L"}))  # what an earlier version held
+    del kept["kvp"]  # what an earlier version did not
+    assert header_from_json(kept, Path("x.dcm")) == replace(header, path=Path("x.dcm"))
 
 
 def test_group_studies_keeps_order() -> None:

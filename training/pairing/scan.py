@@ -7,7 +7,7 @@ from typing import Any
 
 from inference.errors import ReasonCode, Refusal
 from inference.findings import Reason, SkippedFile
-from inference.reading import HEADER_KEYWORDS, InstanceHeader, find_files, header_of
+from inference.reading import HEADER_KEYWORDS, InstanceHeader, find_files, header_from_json, header_of
 from inference.tolerant import read_dataset, text_of, tolerant
 from training.data.values import known_device
 from training.errors import TrainingError
@@ -97,7 +97,7 @@ def _read_one(path: Path, journal: Journal) -> Seen:
     if known is not None:
         if "refused" in known:
             raise Refusal(ReasonCode(known["refused"]), known["text"])
-        return Seen(header=_header(known["header"], path), issuer=known["issuer"])
+        return Seen(header=header_from_json(known["header"], path), issuer=known["issuer"])
     try:
         dataset = read_dataset(path, _KEYWORDS, stop_before_pixels=True)
         header = header_of(dataset, path)
@@ -108,12 +108,6 @@ def _read_one(path: Path, journal: Journal) -> Seen:
         issuer = text_of(dataset, "IssuerOfPatientID")
     journal.put(key, {"header": {**asdict(header), "path": None}, "issuer": issuer})
     return Seen(header=header, issuer=issuer)
-
-
-def _header(values: dict[str, Any], path: Path) -> InstanceHeader:
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    plain["path"] = path
-    return InstanceHeader(**plain)
 
 
 def _sharing(one: Seen, shared: dict[Any, Any]) -> Seen:
