@@ -12,6 +12,7 @@ from inference.findings import Band, Findings, VertebraFinding
 from inference.rounding import round_hu
 from node.results import wording
 from node.results.experts import page_lines
+from node.results.headline import advice, headline
 from node.results.objects import ResultContext
 from node.results.page_opinions import opinion_blocks
 from node.results.page_table import table
@@ -100,12 +101,12 @@ def fit_below(build: Callable[[float], list[Drawable]], available: int, tallest:
 
 def draw_title(page: Image.Image, findings: Findings) -> int:
     """The answer on white, the scale with its thresholds, the notice. Returns the y below."""
-    head = wording.headline(findings)
+    head = headline(findings)
     style = fit(head.title, Style(size=62, bold=True, grey=BLACK), INNER - 40, smallest=34)
     title = paragraph(head.title, style, INNER - 40)
     detail = paragraph(head.detail, Style(size=29, grey=BLACK), INNER - 40)
-    advice = wording.advice(findings)
-    todo = paragraph(advice, Style(size=27, bold=True, grey=BLACK), INNER - 40) if advice else Block(lines=())
+    advised = advice(findings)
+    todo = paragraph(advised, Style(size=27, bold=True, grey=BLACK), INNER - 40) if advised else Block(lines=())
     box_height = title.height + detail.height + todo.height + 34
     ImageDraw.Draw(page).rectangle([MARGIN, 30, WIDTH - MARGIN, 30 + box_height], fill=235)
     y = title.draw(page, MARGIN + 20, 42)

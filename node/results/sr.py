@@ -44,6 +44,7 @@ from node.results.contours import middle_plane, outlines
 from node.results.cxr import cxr_lines
 from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
+from node.results.headline import advice, headline
 from node.results.image_library import image_library
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines
@@ -224,7 +225,7 @@ def _derived_measurements(findings: Findings) -> list[ContentItem]:
 
 def evaluations(findings: Findings, conclusion: Code, context: ResultContext) -> list[ContentItem]:
     """The conclusion as code and sentence, the notice, and everything else that is said in words."""
-    head = wording.headline(findings)
+    head = headline(findings)
     items: list[ContentItem] = [
         CodeContentItem(name=codes.CONCLUSION, value=codes.concept(conclusion), relationship_type=_CONTAINS),
         text_item(codes.CONCLUSION, f"{head.title}. {head.detail}"),
@@ -235,8 +236,8 @@ def evaluations(findings: Findings, conclusion: Code, context: ResultContext) ->
 
 def study_texts(findings: Findings, context: ResultContext) -> list[ContentItem]:
     """Recommendation, thresholds, corrections, warnings, acquisition and provenance as text items."""
-    advice = wording.advice(findings)
-    items: list[ContentItem] = [text_item(codes.RECOMMENDATION, advice)] if advice else []
+    advised = advice(findings)
+    items: list[ContentItem] = [text_item(codes.RECOMMENDATION, advised)] if advised else []
     items += [text_item(codes.THRESHOLD, line) for line in wording.threshold_lines(findings)]
     items += [text_item(codes.COMMENT, line) for line in wording.correction_lines(findings)]
     items += [text_item(codes.COMMENT, line) for line in dxa_lines(findings)]

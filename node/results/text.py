@@ -23,6 +23,7 @@ from node.results.cxr import cxr_lines
 from node.results.density_class import density_class_lines
 from node.results.dxa import dxa_lines
 from node.results.experts import experts_lines, opinion_lines, opinion_text
+from node.results.headline import advice, headline
 from node.results.objects import ResultContext
 from node.results.second_reader import second_reader_lines, second_reader_text
 from node.results.source import Source, evidence_of
@@ -82,10 +83,10 @@ def build_text(findings: Findings, source: Source, key: ResultKey, context: Resu
 
 
 def _conclusion(findings: Findings) -> list[str]:
-    head = wording.headline(findings)
+    head = headline(findings)
     lines = [f"{head.title}. {head.detail}", wording.research_notice()]
-    advice = wording.advice(findings)
-    lines += [advice] if advice else []
+    advised = advice(findings)
+    lines += [advised] if advised else []
     lines += [f"Threshold {line}" for line in wording.threshold_lines(findings)]
     lines += wording.correction_lines(findings)
     return lines

@@ -21,9 +21,9 @@ from node.console import outcome_line, print_report
 from node.report import Json, study_report
 from node.results import WrittenResults, write_results
 from node.results.cxr import IMAGE_SIDES, attention_percents, cxr_lines, stored_boxes
+from node.results.headline import advice, headline
 from node.results.page_cxr import attention_view, draw_cxr_page, film_view
 from node.results.page_text import Block
-from node.results.wording import advice, headline
 from node.routing import Decision
 from tests.inference.cxr.films import dataset, decided, put, simulated, stored
 from tests.inference.cxr.made_models import MEMBERS, options, true_landmarks, write_density, write_landmarks

@@ -21,9 +21,9 @@ from node.console import density_class_line, outcome_line, print_report
 from node.report import Json, study_report
 from node.results import WrittenResults, write_results
 from node.results.density_class import density_class_lines
+from node.results.headline import headline
 from node.results.page_dxa import crop_view, draw_dxa_page, scan_view
 from node.results.page_text import Block
-from node.results.wording import headline
 from node.routing import Decision
 from tests.inference.dxa.made_classifier import write_spine_classifier
 from tests.inference.dxa.scans import bordered, printed

@@ -21,12 +21,12 @@ from node.report_experts import experts_report, opinions_report
 from node.results import WrittenResults, write_results
 from node.results.density_class import density_class_lines
 from node.results.experts import expert_cells, experts_lines, opinion_lines, page_lines
+from node.results.headline import headline
 from node.results.page_opinions import opinion_blocks
 from node.results.page_table import table
 from node.results.page_text import Row
 from node.results.picture import BACKGROUND, INNER, MARGIN, draw_page
 from node.results.roles import EXPERTS, role_of
-from node.results.wording import headline
 from tests.node.results.example import (
     CONTEXT,
     EXPERTS_MODEL,

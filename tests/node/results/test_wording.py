@@ -8,6 +8,7 @@ from inference.errors import ReasonCode
 from inference.findings import Acquisition, Band, Correction, Findings, Reason, RoiKind, SkippedFile, VertebraFinding
 from inference.rounding import round_hu
 from node.results import wording
+from node.results.headline import advice, band_range, headline
 from tests.node.results.example import CONTEXT, THRESHOLDS, Example, level_uncertain, refused
 
 pytestmark = pytest.mark.unit
@@ -48,16 +49,16 @@ def test_text_becomes_ascii(text: str, plain: str) -> None:
     ],
 )
 def test_band_range_is_made_of_the_thresholds_in_any_order(band: Band, words: str) -> None:
-    assert wording.band_range(band, THRESHOLDS) == words
-    assert wording.band_range(band, THRESHOLDS[::-1]) == words
+    assert band_range(band, THRESHOLDS) == words
+    assert band_range(band, THRESHOLDS[::-1]) == words
 
 
 def test_band_range_without_thresholds_says_so() -> None:
-    assert wording.band_range(Band.LOW, ()) == "no threshold configured"
+    assert band_range(Band.LOW, ()) == "no threshold configured"
 
 
 def test_headline_has_level_value_band_statistic_and_region(example: Example) -> None:
-    head = wording.headline(example.findings)
+    head = headline(example.findings)
     assert head.title == "L1: 97 HU - LOW ATTENUATION"
     assert head.detail == "Median attenuation of the trabecular core; at or below 110 HU."
 
@@ -65,25 +66,25 @@ def test_headline_has_level_value_band_statistic_and_region(example: Example) ->
 def test_headline_of_the_mean_of_the_ellipse_above_both_thresholds(example: Example) -> None:
     assert example.findings.summary is not None
     summary = replace(example.findings.summary, attenuation_hu=103.6, statistic="mean", roi_kind=RoiKind.ELLIPSE, band=Band.ABOVE)
-    head = wording.headline(replace(example.findings, summary=summary))
+    head = headline(replace(example.findings, summary=summary))
     assert head.title == "L1: 104 HU - ABOVE BOTH THRESHOLDS"
     assert head.detail == "Mean attenuation of the trabecular ellipse; above 160 HU."
 
 
 def test_headline_of_a_refusal_says_code_and_reason(example: Example) -> None:
-    head = wording.headline(refused(example.findings))
+    head = headline(refused(example.findings))
     assert head.title == "NOT MEASURED: L1_NOT_IN_VIEW"
     assert head.detail == "Only T3 to T9 are in view."
 
 
 def test_headline_of_measured_bodies_without_names(example: Example) -> None:
-    assert wording.headline(level_uncertain(example.findings)).title == "NO BAND REPORTED: LEVEL_UNCERTAIN"
+    assert headline(level_uncertain(example.findings)).title == "NO BAND REPORTED: LEVEL_UNCERTAIN"
 
 
 def test_a_result_without_a_band_reports_none(example: Example) -> None:
     findings = replace(example.findings, summary=None)
-    assert wording.headline(findings).title == "NO BAND REPORTED"
-    assert wording.advice(findings) is None
+    assert headline(findings).title == "NO BAND REPORTED"
+    assert advice(findings) is None
     assert wording.reported_vertebra(findings) is None
 
 
@@ -91,7 +92,7 @@ def test_no_threshold_and_no_advice_stand_beside_a_refusal(example: Example) -> 
     findings = level_uncertain(example.findings)
     assert wording.threshold_lines(findings) == []
     assert wording.correction_lines(findings) == []
-    assert wording.advice(findings) is None
+    assert advice(findings) is None
     assert wording.threshold_lines(example.findings) == [
         "high specificity: at or below 110 HU (Pickhardt 2013, L1, more than 90 % specific)",
         "high sensitivity: at or below 160 HU (Pickhardt 2013, L1, 90 % sensitive for DXA osteoporosis)",
