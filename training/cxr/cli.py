@@ -23,12 +23,12 @@ from training.cxr.evaluate import AGREEMENT, agreement, draw, levels_of, summary
 from training.cxr.folds import CrossValidation
 from training.cxr.manifest import ManifestOptions, prepare_manifest
 from training.cxr.options import DensityOptions, paper_loop, quick
-from training.cxr.publish import Origin, publish_density
+from training.cxr.publish import publish_density
 from training.cxr.simulated import COHORTS_OF_CXR, LUNAR, SimulatedOptions, prepare_simulated
 from training.cxr.variants import VARIANTS
 from training.errors import TrainingError
 from training.preparing import Skipped
-from training.provenance import command_line, note_commit, noted_commit
+from training.provenance import command_line, note_commit
 from training.simulation.xray.devices import DEVICES
 
 ESTIMATES = "estimates.csv"
@@ -110,8 +110,7 @@ def _train(run: CrossValidation, *, resume: bool) -> None:
         console.print("no bundle is written: the node cuts regions of bone, and this variant sees patches", highlight=False)
         typer.echo(run.out / ESTIMATES)
         return
-    origin = Origin(command=command_line("cxr"), commit=noted_commit(run.out))
-    typer.echo(publish_density(run, members, values, origin, pictures).folder)
+    typer.echo(publish_density(run, members, values, command_line("cxr"), pictures).folder)
 
 
 def evaluate(

@@ -15,14 +15,14 @@ from training.cxr import film_options
 from training.cxr.cases import Film, Films
 from training.cxr.landmark_task import NEAR_MM, LandmarkOptions, LandmarkTask, landmark_loop, quick_landmarks, radial_errors_mm
 from training.cxr.manifest import prepare_labelled
-from training.cxr.publish import LANDMARKS_NAME, Origin, known_films, landmark_scores, publish_landmarks
+from training.cxr.publish import LANDMARKS_NAME, known_films, landmark_scores, publish_landmarks
 from training.cxr.simulated import COHORTS_OF_CXR, SimulatedOptions, prepare_simulated
 from training.data.rows import ManifestRow, manifest_of
 from training.data.splits import TEST, SplitOptions, make_split
 from training.data.values import Modality
 from training.errors import TrainingError
 from training.loop import fit
-from training.provenance import command_line, note_commit, noted_commit
+from training.provenance import command_line, note_commit
 
 
 def train(
@@ -71,8 +71,7 @@ def train(
     errors = radial_errors_mm(fitted.model, sized, options.size) if sized else None
     if errors is not None:
         console.print(report(errors, f"{len(sized)} films kept aside"), highlight=False, markup=False)
-    origin = Origin(command=command_line(LANDMARKS_NAME), commit=noted_commit(out))
-    typer.echo(publish_landmarks(fitted, options, replace(films, cases=learnt), errors, origin, out).folder)
+    typer.echo(publish_landmarks(fitted, options, replace(films, cases=learnt), errors, command_line(LANDMARKS_NAME), out).folder)
 
 
 def evaluate(

@@ -1,7 +1,6 @@
 """From finished runs to bundles: landmarks, and the networks of all vertebrae and folds as one ensemble; and what each says of itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,7 @@ from training.errors import TrainingError
 from training.export import Publication, export_bundle
 from training.loop import Fitted
 from training.metrics.bootstrap import Interval, bootstrap
+from training.provenance import noted_commit
 from training.publishing import hardware_of, learning_pictures, stated
 
 LANDMARKS_NAME, DENSITY_NAME = "cxr-landmarks", "cxr-bmd"
@@ -56,17 +56,7 @@ _DENSITY_LIMITS = (
 _LABELS = {"r": "Pearson's R", "rmse": "RMSE, g/cm2", "auc": "AUC, T-score <= -2.5"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """How a model came to be, for its bundle."""
-
-    command: str
-    commit: str | None
-
-
-def publish_landmarks(
-    fitted: Fitted, options: LandmarkOptions, films: Films, errors_mm: Floats | None, origin: Origin, out: Path
-) -> Bundle:
+def publish_landmarks(fitted: Fitted, options: LandmarkOptions, films: Films, errors_mm: Floats | None, command: str, out: Path) -> Bundle:
     """The bundle of a landmark network, in ``out/bundle``.
 
     Parameters
@@ -90,7 +80,7 @@ def publish_landmarks(
         input=_input((options.size, options.size), channels=1),
         targets=TARGETS,
         trained_on=films.trained_on,
-        training=_training(films, fitted.seconds, fitted.model, options.loop.seed, origin),
+        training=_training(films, fitted.seconds, fitted.model, options.loop.seed, command, out),
         metrics=_landmark_metrics(errors_mm, films.trained_on.words),
         intended_use="Landmarks of clavicles, rib cage, C7 and T12 on a frontal chest film, to cut regions of bone by. Research use.",
         limits=_limits(films, _LANDMARK_LIMITS),
@@ -109,7 +99,7 @@ def publish_landmarks(
 
 
 def publish_density(
-    run: CrossValidation, members: Sequence[Member], metrics: Mapping[str, Interval], origin: Origin, pictures: Sequence[Path] = ()
+    run: CrossValidation, members: Sequence[Member], metrics: Mapping[str, Interval], command: str, pictures: Sequence[Path] = ()
 ) -> Bundle:
     """The bundle of all networks of a finished cross-validation, in ``run.out/bundle``. A target is called ``l1_fold1_bmd_g_cm2``.
 
@@ -133,7 +123,7 @@ def publish_density(
         targets=tuple(f"{member.level.lower()}_fold{member.fold + 1}_bmd_g_cm2" for member in members),
         densitometer=films.densitometer,
         trained_on=films.trained_on,
-        training=_training(films, seconds, members[0].fitted.model, options.seed, origin),
+        training=_training(films, seconds, members[0].fitted.model, options.seed, command, run.out),
         metrics=_density_metrics(run, metrics),
         intended_use="Areal bone mineral density of L1 to L4, on a densitometer's scale, from the bones that a frontal chest film shows; a "
         "hint that densitometry may be worth while. Research use.",
@@ -162,13 +152,13 @@ def _limits(films: Films, own: tuple[str, ...]) -> tuple[str, ...]:
     return (*_SIMULATED, *own) if films.trained_on is not TrainedOn.PATIENTS else own
 
 
-def _training(films: Films, seconds: float, model: nn.Module, seed: int, origin: Origin) -> TrainingSummary:
+def _training(films: Films, seconds: float, model: nn.Module, seed: int, command: str, out: Path) -> TrainingSummary:
     return TrainingSummary(
         cases=len(films.cases),
         data=f"{films.description}; {len(films.skipped)} left out.",
         seed=seed,
-        command=origin.command,
-        git_commit=origin.commit,
+        command=command,
+        git_commit=noted_commit(out),
         seconds=max(seconds, 1e-3),
         hardware=hardware_of(model),
     )

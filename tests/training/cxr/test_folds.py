@@ -18,7 +18,7 @@ from training.cxr.cli import estimated, report
 from training.cxr.evaluate import agreement
 from training.cxr.folds import CrossValidation, Member, comparable, deal, ensemble_of, usable
 from training.cxr.options import DensityOptions
-from training.cxr.publish import Origin, publish_density
+from training.cxr.publish import publish_density
 from training.errors import TrainingError
 from training.loop import LoopOptions
 from training.metrics.bootstrap import BootstrapOptions
@@ -120,7 +120,7 @@ def test_the_bundle_says_what_the_members_said(done: tuple[CrossValidation, tupl
     run, members = done
     found = run.estimates(members)
     values = agreement(found, BootstrapOptions(resamples=20))
-    bundle = publish_density(run, members, values, Origin(command="osteon train cxr", commit=None))
+    bundle = publish_density(run, members, values, "osteon train cxr")
     osteon = load_bundle(bundle.folder).metadata.osteon
     assert osteon.targets == ("l1_fold1_bmd_g_cm2", "l1_fold2_bmd_g_cm2", "l3_fold1_bmd_g_cm2", "l3_fold2_bmd_g_cm2")
     assert [level_of(name) for name in osteon.targets] == ["L1", "L1", "L3", "L3"]
@@ -152,7 +152,7 @@ def test_an_ensemble_has_no_local_regressors_and_patches_give_no_bundle(done: tu
     assert not any("local" in name for name in ensemble_of(members, run.options).state_dict())
     other = CrossValidation(run.films, replace(run.options, variant="attmultipatch"), run.out, progress=False)
     with pytest.raises(TrainingError, match="sees patches"):
-        publish_density(other, members, {}, Origin(command="x", commit=None))
+        publish_density(other, members, {}, "x")
 
 
 def test_a_test_part_is_needed_for_estimates(tmp_path: Path) -> None:
