@@ -1,10 +1,7 @@
 """CT: from the headers of a study to the attenuation of its vertebrae."""
 
 import dataclasses
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from inference.ct.acquisition import acquisition_notices
 from inference.ct.calibration import calibrated, find_entry, other_voltage_notice
@@ -38,6 +35,7 @@ from inference.findings import (
 from inference.identity import check_identity
 from inference.reading import InstanceHeader
 from inference.tolerant import read_dataset
+from inference.workflows.clock import Clock
 
 MAX_TRIED = 3
 """Series that are segmented before a study is given up."""
@@ -45,32 +43,6 @@ FURTHER_MM = 40.0
 """A series shows another part of the spine when it reaches this much further than what was measured."""
 _ELSEWHERE = frozenset({ReasonCode.L1_NOT_IN_VIEW, ReasonCode.LEVEL_UNCERTAIN, ReasonCode.NO_USABLE_LEVEL})
 """Refusals that another part of the spine may lift."""
-
-
-@dataclass
-class _Clock:
-    """Seconds spent per step, summed over the series that were tried."""
-
-    started: float = field(default_factory=time.perf_counter)
-    spent_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("reading", "segmentation", "measurement"), 0.0))
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Count what happens inside as the step ``name``, also when it is refused."""
-        begun = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.parts({name: time.perf_counter() - begun})
-
-    def parts(self, timings_s: Mapping[str, float]) -> None:
-        """Count parts of a step, each under its own name."""
-        for name, seconds in timings_s.items():
-            self.spent_s[name] = self.spent_s.get(name, 0.0) + seconds
-
-    def timings_s(self) -> dict[str, float]:
-        """Every step, the parts of steps that have any, and ``total``."""
-        return {**self.spent_s, "total": time.perf_counter() - self.started}
 
 
 def run(headers: Sequence[InstanceHeader], options: CtOptions) -> Findings:
@@ -89,7 +61,7 @@ def run(headers: Sequence[InstanceHeader], options: CtOptions) -> Findings:
     Findings
         Never raises a Refusal: a refused study has its reason.
     """
-    clock = _Clock()
+    clock = Clock()
     uid = headers[0].study_instance_uid
     notices: tuple[Notice, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
@@ -112,7 +84,7 @@ def _reason(refusal: Refusal) -> Reason:
     return Reason(code=refusal.code, text=refusal.text)
 
 
-def _measure_best(uid: str, choice: SeriesChoice, options: CtOptions, clock: _Clock) -> Findings:
+def _measure_best(uid: str, choice: SeriesChoice, options: CtOptions, clock: Clock) -> Findings:
     """Findings of the first series that gives a band, else of the best one.
 
     Raises
@@ -182,7 +154,7 @@ def _reach_mm(candidate: CandidateSeries) -> tuple[float, float]:
     return (min(first, last), max(first, last))
 
 
-def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, options: CtOptions, clock: _Clock) -> Findings:
+def _measure_series(uid: str, candidate: CandidateSeries, segmenter: Segmenter, options: CtOptions, clock: Clock) -> Findings:
     """Read, segment and measure one series.
 
     Raises
