@@ -1,6 +1,5 @@
 """Trained experts as a bundle: what they are given, on whose scales they speak, what they learned from and how well they do."""
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from inference.ct.vertebra_experts import OUTPUTS
 from inference.windows import window
 from training.errors import TrainingError
 from training.export import Publication, export_bundle
-from training.loop.curves import plot_learning_curves
 from training.metrics.bootstrap import Interval
+from training.publishing import hardware_of, learning_pictures, stated
 from training.tpswav.evaluate import draw
 from training.tpswav.run import ExpertRun, Finished
 from training.tpswav.task import batch_of
@@ -31,7 +30,6 @@ from training.tpswav.vertebrae import labelled
 
 NAME, VERSION = "vertebra-experts", "1.0.0"
 ARCHITECTURE = "vertebra_experts"
-LOG = "log.csv"
 PAPER = (
     "Opportunistic Osteoporosis Diagnosis via Texture-Preserving Self-Supervision, Mixture of Experts and Multi-Task Integration "
     "(Huang, Guo et al.); SwAV: Caron et al. 2020"
@@ -61,9 +59,7 @@ def publish(run: ExpertRun, finished: Finished, command: str, folder: Path) -> B
     """
     if (why := run.options.why_no_bundle()) is not None:
         raise TrainingError(f"no bundle: {why}")
-    curve = run.out / "curve.png"
-    plot_learning_curves(run.out / LOG, curve, title=f"Vertebra experts: learning from {run.parts.trained_on.words}")
-    pictures = {"curve.png": curve, LOG: run.out / LOG}
+    pictures = learning_pictures(run.out, f"Vertebra experts: learning from {run.parts.trained_on.words}")
     if finished.judged is not None and any(one.labelled for one in run.parts.judged):
         pictures |= {path.name: path for path in draw(finished.judged, run.out, "test part and external sites")}
     options = run.settled
@@ -109,7 +105,7 @@ def metadata(run: ExpertRun, finished: Finished, command: str) -> OsteonMetadata
             command=command,
             git_commit=run.commit,
             seconds=max(finished.fitted.seconds, 1e-3),
-            hardware=f"{platform.machine()}, {next(finished.fitted.model.parameters()).device}",
+            hardware=hardware_of(finished.fitted.model),
         ),
         metrics=_metrics(run, finished.metrics),
         intended_use=INTENDED_USE,
@@ -133,8 +129,7 @@ def _metrics(run: ExpertRun, found: Mapping[str, Interval]) -> tuple[Metric, ...
     for name, one in found.items():
         if not np.isfinite(one.value):
             continue
-        ends = (one.low, one.high) if np.isfinite(one.low) and one.low <= one.value <= one.high else (None, None)
         # a position is known of every vertebra, all else of those that a densitometer measured
         count = len(run.parts.judged) if name.startswith("vertebra_position") else cases[name.partition("_")[0]]
-        told.append(Metric(name=name.replace("_", " "), value=one.value, low=ends[0], high=ends[1], cases=count, data=data))
+        told.append(stated(name.replace("_", " "), one, count, data))
     return tuple(told)

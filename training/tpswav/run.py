@@ -1,17 +1,15 @@
 """One run, of pretraining or of fine-tuning: prepare and deal the vertebrae, train, judge the test part and the external sites."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from training.data.files import replace_file
 from training.errors import TrainingError
 from training.loop import Fitted, fit
 from training.medconv.crops import CropOptions
 from training.metrics.bootstrap import BootstrapOptions, Interval
-from training.metrics.table import interval_json
+from training.metrics.table import write_metrics
 from training.provenance import note_commit, noted_commit
 from training.tpswav.data import DataOptions, Parts, load_parts
 from training.tpswav.evaluate import patient_scores, vertebra_scores
@@ -20,7 +18,6 @@ from training.tpswav.pretrain_task import MaeTask, PretrainOptions, SwavTask, pr
 from training.tpswav.task import ExpertsTask, Predictions, predict
 from training.tpswav.vertebrae import Vertebra, labelled
 
-METRICS = "metrics.json"
 MAPS = "maps"
 
 
@@ -128,7 +125,7 @@ class ExpertRun:
         if judged is not None and any(one.labelled for one in self.parts.judged):
             metrics |= {f"vertebra_{name}": one for name, one in vertebra_scores(judged, options).items()}
             metrics |= {f"patient_{name}": one for name, one in patient_scores(judged, options).items()}
-        replace_file(self.out / METRICS, (json.dumps({"metrics": interval_json(metrics)}, indent=1) + "\n").encode())
+        write_metrics(metrics, self.out)
         return Finished(fitted=fitted, judged=judged, metrics=metrics)
 
     @property
@@ -150,8 +147,3 @@ def with_known_devices(options: ExpertOptions, train: Sequence[Vertebra]) -> Exp
     if not known:
         raise TrainingError(f"no vertebra of the training part was measured by {', '.join(options.devices)}")
     return replace(options, devices=known)
-
-
-def with_pretraining(options: ExpertOptions, pretrained: Fitted) -> ExpertOptions:
-    """Fine-tuning that begins with what a pretraining learned."""
-    return replace(options, weights=pretrained.weights)

@@ -156,8 +156,8 @@ class Predictions:
 
     Attributes
     ----------
-    vertebra
-        Patient, site, densitometer (empty: none) and level of each.
+    patients, sites, devices, levels
+        Of each; a device is empty where no densitometer measured the vertebra.
     scale
         The densitometer on whose scale each density was read: its own, or the network's first where it does not know that one.
     label, bmd, position
