@@ -2,10 +2,8 @@
 
 import pytest
 
-from inference.bundles import BundleNotFoundError, shipped_bundle
 from training.evaluation.simulated_ct import LevelResult
 from training.medconv.proof import Proved, level_lines, main, met, prove, shares, summary, table
-from training.medconv.publish import NAME
 from training.medconv.simulated import COHORTS_OF_MEDCONV, SimulatedOptions
 
 pytestmark = pytest.mark.unit
@@ -58,10 +56,6 @@ def test_what_cannot_be_used_ends_with_two(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_one_patient_through_the_workflow() -> None:
-    try:
-        shipped_bundle(NAME)
-    except BundleNotFoundError:
-        pytest.skip("the bundle medconv is not shipped yet")
     options = SimulatedOptions(patients=1, seed=990, cohort=COHORTS_OF_MEDCONV["balanced"])
     found = prove(options.people()[0], 3.0, None)
     assert found is not None

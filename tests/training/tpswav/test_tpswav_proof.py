@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.bundles import BundleNotFoundError, shipped_bundle
 from inference.ct.segmentation.numbering import VERSE
 from inference.findings import CtImages
 from inference.preprocessing import read_label_image
 from inference.volume import Volume
 from training.tpswav.proof import LevelRead, Proved, counts, main, make_lines, mean_error, met, prove, summary, table, wrongly_named
-from training.tpswav.publish import NAME
 from training.tpswav.simulated import SimulatedOptions
 
 pytestmark = pytest.mark.unit
@@ -96,10 +94,6 @@ def test_what_cannot_be_used_ends_with_two(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_one_patient_through_the_workflow() -> None:
-    try:
-        shipped_bundle(NAME)
-    except BundleNotFoundError:
-        pytest.skip("the experts' bundle is not shipped yet")
     found = prove(SimulatedOptions(patients=4, seed=990, even=True).people()[1], 3.0, None)
     assert found.names_right
     assert len(found.levels) >= 5
